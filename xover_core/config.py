@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All settings as one tree of frozen dataclasses.
+
+Each field carries its text, unit and limits, from which come YAML presets, command-line help and ROS parameters.
+Order of precedence: default < preset < user file < explicit flag, launch argument or ROS parameter.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+from xover_core.errors import ConfigError
+
+
+def setting(
+    default: Any,
+    text: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """Declare a settings field with its help text (unit included) and limits."""
+    metadata = {"text": text, "minimum": minimum, "maximum": maximum, "choices": choices}
+    return field(default=default, metadata=metadata)
+
+
+class Settings:
+    """Base of every settings group: checks all fields against their declaration when made."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigError for the first field that breaks its declaration."""
+        for spec in dataclasses.fields(self):  # type: ignore[arg-type]
+            if spec.metadata:
+                _check_value(type(self).__name__, spec, getattr(self, spec.name))
+
+
+def _check_value(group: str, spec: dataclasses.Field[Any], value: Any) -> None:
+    """Raise ConfigError unless `value` has the type of the field's default and lies within its limits."""
+    expected = type(spec.default)
+    where = f"setting {group}.{spec.name}"
+    is_number = expected is float and isinstance(value, int) and not isinstance(value, bool)
+    if type(value) is not expected and not is_number:
+        raise ConfigError(f"{where}: expected {expected.__name__}, got {type(value).__name__} ({value!r}).")
+    low, high, choices = (spec.metadata[k] for k in ("minimum", "maximum", "choices"))
+    if choices and value not in choices:
+        raise ConfigError(f"{where}: expected one of {', '.join(choices)}, got {value!r}.")
+    if low is not None and not value >= low or high is not None and not value <= high:
+        raise ConfigError(f"{where}: expected a value in [{low}, {high}], got {value!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSettings(Settings):
+    """Image -> patch descriptors."""
+
+    model: str = setting("rootsift-pca64", "patch encoder, by its name in models/manifest.yaml")
+    image_height: int = setting(240, "height in px to which images are resized before encoding", minimum=64, maximum=2048)
+    descriptor_dim: int = setting(64, "length of a descriptor after PCA", minimum=8, maximum=384)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappingSettings(Settings):
+    """Posed frames -> map file."""
+
+    min_translation: float = setting(0.25, "new keyframe after moving this far, m", minimum=0.0)
+    min_rotation_deg: float = setting(15.0, "new keyframe after turning this far, deg", minimum=0.0, maximum=180.0)
+    max_overlap: float = setting(
+        0.9, "no new keyframe while an existing one sees this share of the view", minimum=0.0, maximum=1.0
+    )
+    max_depth: float = setting(8.0, "depth readings beyond this are not mapped, m", minimum=0.5)
+    min_valid_depth: float = setting(
+        0.1, "a frame with a smaller share of depth readings is not mapped", minimum=0.0, maximum=1.0
+    )
+    scene_radius: float = setting(4.0, "a new scene starts this far from the centres of all others, m", minimum=0.5)
+    landmark_radius: float = setting(0.2, "patches within this distance are one landmark, m", minimum=0.01)
+    max_landmarks_per_scene: int = setting(2000, "landmarks kept for each scene, best score first", minimum=0)
+    landmark_spacing: float = setting(0.1, "minimum distance of selected landmarks, m", minimum=0.0)
+    thumbnail_quality: int = setting(80, "JPEG quality of keyframe images", minimum=10, maximum=100)
+    map_budget_mb: float = setting(
+        0.0, "largest map file, MB; the least useful landmarks and keyframes go first; 0 = no limit", minimum=0.0
+    )
+    refit_whitening: bool = setting(True, "fit the whitening of descriptors to the map's own keyframes when finishing")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrievalSettings(Settings):
+    """Which scenes and keyframes are looked at."""
+
+    num_keyframes: int = setting(10, "keyframes that are matched for each query", minimum=1, maximum=1000)
+    vocabulary_size: int = setting(64, "words of the VLAD vocabulary", minimum=4, maximum=4096)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchingSettings(Settings):
+    """Query patches <-> keyframe patches."""
+
+    min_similarity: float = setting(0.3, "smallest cosine similarity of a match", minimum=-1.0, maximum=1.0)
+    max_cycle_distance: float = setting(
+        1.5, "continuity 1: largest grid distance between a patch and its match's best match, patches", minimum=0.0
+    )
+    max_neighbor_distance: float = setting(
+        4.0, "continuity 2: largest mean grid distance between where a patch and its neighbours map, patches", minimum=0.0
+    )
+    max_matches: int = setting(100, "matches kept per keyframe, most similar first", minimum=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverSettings(Settings):
+    """Matches -> pose."""
+
+    max_epipolar_error_px: float = setting(4.0, "5-point LO-RANSAC: inlier threshold at height 240, px", minimum=0.1)
+    max_reprojection_error_px: float = setting(8.0, "PnP LO-RANSAC: inlier threshold at height 240, px", minimum=0.1)
+    max_iterations: int = setting(1000, "LO-RANSAC iterations at most", minimum=10)
+    min_inliers: int = setting(12, "a pose with fewer inliers is no hypothesis", minimum=4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerificationSettings(Settings):
+    """Hypothesis -> agreement with the map's depth."""
+
+    depth_tolerance: float = setting(0.1, "depth readings within this distance agree, m", minimum=0.001)
+    depth_tolerance_relative: float = setting(0.05, "... or within this share of the depth", minimum=0.0, maximum=0.5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionSettings(Settings):
+    """Evidence -> state."""
+
+    min_probability: float = setting(
+        0.9, "LOCALIZED needs this calibrated probability of being within 1 m and 30 deg", minimum=0.0, maximum=1.0
+    )
+    min_hypothesis_probability: float = setting(
+        0.2, "hypotheses below this are not reported", minimum=0.0, maximum=1.0
+    )
+    min_scene_probability: float = setting(0.7, "SCENE_ONLY needs this probability of a scene", minimum=0.0, maximum=1.0)
+    agreement_m: float = setting(0.75, "hypotheses of different frames agree within this distance, m", minimum=0.01)
+    agreement_deg: float = setting(20.0, "... and this angle, deg", minimum=0.1, maximum=180.0)
+    window: int = setting(10, "frames over which hypotheses are compared through odometry", minimum=1, maximum=1000)
+    lost_after_s: float = setting(10.0, "LOCALIZED becomes LOST after this long without support, s", minimum=0.1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class XoverSettings(Settings):
+    """The root of the settings tree."""
+
+    encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    mapping: MappingSettings = field(default_factory=MappingSettings)
+    retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    matching: MatchingSettings = field(default_factory=MatchingSettings)
+    solver: SolverSettings = field(default_factory=SolverSettings)
+    verification: VerificationSettings = field(default_factory=VerificationSettings)
+    decision: DecisionSettings = field(default_factory=DecisionSettings)
+    random_seed: int = setting(0, "seed of every random draw", minimum=0)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every patch encoder offers, whatever network or filter is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.types import ModelInfo, PatchFeatures
+
+
+class PatchEncoder(Protocol):
+    """Image -> L2-normalised descriptors on a patch grid with stride 8 at the encoder's working height."""
+
+    @property
+    def model(self) -> ModelInfo:
+        """Name, checksum, descriptor length and radii of the model."""
+        ...
+
+    @property
+    def site_weights(self) -> bytes:
+        """What a map must keep to restore this encoder beyond the model's own weights (safetensors); may be empty."""
+        ...
+
+    def encode(self, rgb: NDArray[np.uint8]) -> PatchFeatures:
+        """Describe every patch of an image.
+
+        Args:
+            rgb: (H, W, 3) uint8 of any size.
+
+        Returns:
+            Features on a (rows, cols) grid with one descriptor array per radius.
+        """
+        ...
+
+
+@runtime_checkable
+class SiteFittable(Protocol):
+    """An encoder that can be fitted to a site without training, for example by whitening."""
+
+    def fit_to(self, images: Iterable[NDArray[np.uint8]]) -> PatchEncoder:
+        """Return a new encoder fitted to (H, W, 3) uint8 images of the site; itself when there are too few."""
+        ...
