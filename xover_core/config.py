@@ -47,7 +47,7 @@ def _check_value(group: str, spec: dataclasses.Field[Any], value: Any) -> None:
     low, high, choices = (spec.metadata[k] for k in ("minimum", "maximum", "choices"))
     if choices and value not in choices:
         raise ConfigError(f"{where}: expected one of {', '.join(choices)}, got {value!r}.")
-    if low is not None and not value >= low or high is not None and not value <= high:
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
         raise ConfigError(f"{where}: expected a value in [{low}, {high}], got {value!r}.")
 
 
@@ -56,7 +56,9 @@ class EncoderSettings(Settings):
     """Image -> patch descriptors."""
 
     model: str = setting("rootsift-pca64", "patch encoder, by its name in models/manifest.yaml")
-    image_height: int = setting(240, "height in px to which images are resized before encoding", minimum=64, maximum=2048)
+    image_height: int = setting(
+        240, "height in px to which images are resized before encoding", minimum=64, maximum=2048
+    )
     descriptor_dim: int = setting(64, "length of a descriptor after PCA", minimum=8, maximum=384)
 
 
@@ -101,7 +103,9 @@ class MatchingSettings(Settings):
         1.5, "continuity 1: largest grid distance between a patch and its match's best match, patches", minimum=0.0
     )
     max_neighbor_distance: float = setting(
-        4.0, "continuity 2: largest mean grid distance between where a patch and its neighbours map, patches", minimum=0.0
+        4.0,
+        "continuity 2: largest mean grid distance between where a patch and its neighbours map, patches",
+        minimum=0.0,
     )
     max_matches: int = setting(100, "matches kept per keyframe, most similar first", minimum=5)
 
@@ -131,10 +135,10 @@ class DecisionSettings(Settings):
     min_probability: float = setting(
         0.9, "LOCALIZED needs this calibrated probability of being within 1 m and 30 deg", minimum=0.0, maximum=1.0
     )
-    min_hypothesis_probability: float = setting(
-        0.2, "hypotheses below this are not reported", minimum=0.0, maximum=1.0
+    min_hypothesis_probability: float = setting(0.2, "hypotheses below this are not reported", minimum=0.0, maximum=1.0)
+    min_scene_probability: float = setting(
+        0.7, "SCENE_ONLY needs this probability of a scene", minimum=0.0, maximum=1.0
     )
-    min_scene_probability: float = setting(0.7, "SCENE_ONLY needs this probability of a scene", minimum=0.0, maximum=1.0)
     agreement_m: float = setting(0.75, "hypotheses of different frames agree within this distance, m", minimum=0.01)
     agreement_deg: float = setting(20.0, "... and this angle, deg", minimum=0.1, maximum=180.0)
     window: int = setting(10, "frames over which hypotheses are compared through odometry", minimum=1, maximum=1000)

@@ -17,7 +17,7 @@ def metres_from_raw(raw: NDArray[np.generic], *, depth_scale: float) -> Float32A
         depth_scale: units per metre (1000 for millimetres, 5000 for TUM RGB-D, 1 for metres).
     """
     metres = np.asarray(raw, dtype=np.float32) / np.float32(depth_scale)
-    return np.where(np.isfinite(metres) & (metres > 0), metres, np.float32(0))
+    return np.asarray(np.where(np.isfinite(metres) & (metres > 0), metres, 0), dtype=np.float32)
 
 
 def sample_depth(depth: Float32Array, pixels: NDArray[np.floating], *, max_depth: float = np.inf) -> Float32Array:
@@ -30,7 +30,7 @@ def sample_depth(depth: Float32Array, pixels: NDArray[np.floating], *, max_depth
     v = np.rint(pixels[:, 1]).astype(np.intp)
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     values = depth[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
-    return np.where(inside & (values <= max_depth), values, np.float32(0)).astype(np.float32)
+    return np.asarray(np.where(inside & (values <= max_depth), values, 0), dtype=np.float32)
 
 
 def valid_share(depth: Float32Array) -> float:
