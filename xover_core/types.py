@@ -56,7 +56,8 @@ class CameraIntrinsics:
         if not np.isfinite(values).all() or min(self.fx, self.fy) <= 0 or min(self.width, self.height) < 1:
             raise SensorDataError(
                 "camera intrinsics: expected finite values, positive focal lengths and a positive size, got"
-                f" fx={self.fx} fy={self.fy} cx={self.cx} cy={self.cy} {self.width}x{self.height}; is CameraInfo filled in?"
+                f" fx={self.fx} fy={self.fy} cx={self.cx} cy={self.cy} {self.width}x{self.height};"
+                " is CameraInfo filled in?"
             )
 
     @property
