@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A recording whose frames are image files: what the folder, TUM and 7-Scenes layouts have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.datasets.image_files import read_color, read_depth
+from xover_core.datasets.rgbd_sequence import SequenceItem
+from xover_core.errors import DatasetError, SensorDataError
+from xover_core.types import CameraIntrinsics, Float32Array, Mat4, RgbdFrame
+
+_LOGGER = logging.getLogger(__name__)
+
+MAX_UNREADABLE_IN_A_ROW = 10  # one damaged file is an accident, ten are a damaged recording
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameFiles:
+    """Where one frame lies, and its pose when the recording knows it."""
+
+    name: str
+    stamp_ns: int
+    color_path: Path
+    depth_path: Path
+    T_world_camera: Mat4 | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFormat:
+    """How the images of a recording are to be understood.
+
+    Attributes:
+        intrinsics: of colour and the depth registered to it.
+        depth_scale: units of the depth images per metre.
+        invalid_raw: a raw depth besides 0 that means "no reading".
+    """
+
+    intrinsics: CameraIntrinsics
+    depth_scale: float
+    invalid_raw: int | None = None
+
+
+class ImageFileSequence:
+    """An `RgbdSequence` over image files, in order of time, read one frame at a time.
+
+    A file that cannot be decoded is skipped with a warning and counted in `num_skipped`. Many of them in a row, or
+    images of another size than the camera's, end the iteration with a DatasetError.
+    """
+
+    def __init__(self, name: str, frames: Sequence[FrameFiles], image_format: ImageFormat) -> None:
+        """Sort the frames by time and look for every file.
+
+        Raises:
+            DatasetError: no frames, or a file that is missing.
+        """
+        if not frames:
+            raise DatasetError(f"recording {name}: no frames with colour, depth and a time stamp were found.")
+        self._name = name
+        self._frames = sorted(frames, key=lambda frame: frame.stamp_ns)
+        self._format = image_format
+        self.num_skipped = 0
+        for frame in self._frames:
+            for path in (frame.color_path, frame.depth_path):
+                if not path.is_file():
+                    raise DatasetError(f"recording {name}: frame {frame.name} needs {path}, which does not exist.")
+
+    @property
+    def name(self) -> str:
+        """A short name for reports."""
+        return self._name
+
+    def __len__(self) -> int:
+        """Number of frames, those included that turn out to be unreadable."""
+        return len(self._frames)
+
+    def __iter__(self) -> Iterator[SequenceItem]:
+        """Yield the frames in order of time.
+
+        Raises:
+            DatasetError: too many unreadable files in a row, or images of another size than the camera's.
+        """
+        self.num_skipped = 0
+        num_in_a_row = 0
+        for files in self._frames:
+            try:
+                rgb, depth = self._read_images(files)
+            except DatasetError as error:
+                self.num_skipped += 1
+                num_in_a_row += 1
+                self._report_unreadable(files, num_in_a_row, error)
+            else:
+                num_in_a_row = 0
+                yield self._make_item(files, rgb, depth)
+
+    def _read_images(self, files: FrameFiles) -> tuple[NDArray[np.uint8], Float32Array]:
+        """Colour and depth of one frame; DatasetError when a file cannot be decoded."""
+        rgb = read_color(files.color_path)
+        return rgb, read_depth(
+            files.depth_path, depth_scale=self._format.depth_scale, invalid_raw=self._format.invalid_raw
+        )
+
+    def _report_unreadable(self, files: FrameFiles, num_in_a_row: int, error: DatasetError) -> None:
+        """Log one skipped frame, or raise DatasetError when it is one too many."""
+        if num_in_a_row >= min(MAX_UNREADABLE_IN_A_ROW, len(self._frames)):
+            raise DatasetError(
+                f"recording {self._name}: {num_in_a_row} frames in a row cannot be read, the last because {error}"
+            ) from error
+        _LOGGER.warning("recording %s: frame %s is skipped because %s", self._name, files.name, error)
+
+    def _make_item(self, files: FrameFiles, rgb: NDArray[np.uint8], depth: Float32Array) -> SequenceItem:
+        """The frame with its pose; DatasetError when the images do not have the camera's size."""
+        try:
+            frame = RgbdFrame(stamp_ns=files.stamp_ns, rgb=rgb, depth=depth, intrinsics=self._format.intrinsics)
+        except SensorDataError as error:
+            raise DatasetError(
+                f"recording {self._name}: frame {files.name} does not fit the intrinsics of the recording: {error}"
+            ) from error
+        return SequenceItem(frame=frame, T_world_camera=files.T_world_camera, name=files.name)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a recording whatever its layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from xover_core.datasets.bag_topics import BagTopics
+from xover_core.datasets.folder_sequence import is_folder_layout, open_folder_sequence
+from xover_core.datasets.rgbd_sequence import RgbdSequence
+from xover_core.errors import DatasetError
+
+_LAYOUTS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], RgbdSequence]], ...] = (
+    ("rgb/ depth/ poses.txt intrinsics.txt", is_folder_layout, open_folder_sequence),
+)
+
+
+def open_sequence(path: Path, topics: BagTopics | None = None) -> RgbdSequence:
+    """Open a recording, recognising its layout.
+
+    Args:
+        path: a folder or a bag.
+        topics: which topics of a bag to read; found by type and name when not given.
+
+    Raises:
+        DatasetError: nothing there, no known layout, or a broken recording.
+    """
+    if not path.exists():
+        raise DatasetError(f"{path}: no recording there; check the path.")
+    for _, is_layout, open_layout in _LAYOUTS:
+        if is_layout(path):
+            return open_layout(path)
+    found = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) if path.is_dir() else "a file"
+    looked_for = "; ".join(description for description, _, _ in _LAYOUTS)
+    raise DatasetError(
+        f"{path}: not a recording that xover knows; looked for {looked_for}; found {found or 'nothing'}."
+    )
