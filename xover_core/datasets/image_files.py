@@ -20,7 +20,7 @@ def read_color(path: Path) -> NDArray[np.uint8]:
     Raises:
         DatasetError: the file is missing or cannot be decoded.
     """
-    image = _decode(path, cv2.IMREAD_COLOR)
+    image = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     return np.ascontiguousarray(image[:, :, ::-1], dtype=np.uint8)
 
 
