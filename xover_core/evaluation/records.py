@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from xover_core.datasets.rgbd_sequence import SequenceItem
-from xover_core.geometry.transforms import pose_error, quaternion_from_rotation
+from xover_core.evaluation.answers import pose_values
+from xover_core.geometry.transforms import pose_error
 from xover_core.types import LocalizationResult, LocalizationState, Mat4
 
 
@@ -127,6 +126,4 @@ def record_as_json(record: QueryRecord) -> Mapping[str, Any]:
 
 def _pose_as_json(T_a_b: Mat4 | None) -> list[float] | None:
     """Seven numbers `x y z qx qy qz qw`, or None."""
-    if T_a_b is None:
-        return None
-    return [float(v) for v in np.concatenate([T_a_b[:3, 3], quaternion_from_rotation(T_a_b[:3, :3])])]
+    return None if T_a_b is None else [float(v) for v in pose_values(T_a_b)]

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xover info MAP`: what a map file holds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from xover_core.cli.arguments import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register the verb."""
+    parser = subparsers.add_parser("info", help="show what a map file holds", description="Show what a map file holds.")
+    parser.add_argument("map", metavar="MAP", type=Path, help="map file")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print header, model, counts and scenes."""
+    from xover_core.landmark_map.map_storage import MapStorage
+
+    with MapStorage.open(args.map, read_only=True) as storage:
+        content = storage.load()
+    header, model = content.header, content.header.model
+    radii = ", ".join(f"{r:g}" for r in model.radii)
+    rows = [
+        ("map", f"{header.map_id}, revision {header.revision}, schema {header.schema_version}"),
+        ("frame", header.frame_id),
+        ("size", f"{content.size_bytes / 1e6:.1f} MB"),
+        ("model", f"{model.name}, {model.descriptor_dim} values, radii {radii} m, checksum {model.checksum[:16]}"),
+        ("keyframes", str(len(content.keyframes))),
+        ("landmarks", str(len(content.landmarks))),
+        ("scenes", str(len(content.scenes))),
+    ]
+    for scene in content.scenes:
+        num = sum(k.scene_id == scene.scene_id for k in content.keyframes)
+        x, y, z = scene.center_map
+        rows.append((f"  {scene.name}", f"{num} keyframes around ({x:.1f}, {y:.1f}, {z:.1f}) m"))
+    width = max(len(what) for what, _ in rows)
+    print("\n".join(f"{what:<{width}}  {value}" for what, value in rows))
+    return 0

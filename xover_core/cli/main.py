@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command `xover`: finds the verb, runs it, and turns known errors into one line and exit code 2."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+import xover_core
+from xover_core.cli import bag, config, demo, evaluate, info, localize, map
+from xover_core.errors import XoverError
+
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+_VERBS = (demo, map, localize, evaluate, info, config, bag)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser with all verbs; each sets `run` to the function that does the work."""
+    parser = argparse.ArgumentParser(
+        prog="xover",
+        description="Tell a robot where it is, from RGB-D images and a map made earlier.",
+        epilog="`xover VERB --help` describes a verb.",
+    )
+    parser.add_argument("--version", action="version", version=f"xover {xover_core.__version__}")
+    parser.add_argument("--verbose", action="store_true", help="log what happens, with timings, to stderr")
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in _VERBS:
+        verb.add_parser(verbs)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit code."""
+    args = make_parser().parse_args(arguments)
+    level = logging.DEBUG if args.verbose else logging.WARNING
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("xover_core").setLevel(level)
+    try:
+        return int(args.run(args) or 0)
+    except XoverError as error:
+        print(f"xover: {error}", file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print("xover: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # the reader of our output went away (`xover config | head`); keep the interpreter from flushing into it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
