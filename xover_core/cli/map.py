@@ -14,7 +14,6 @@ from xover_core.cli.arguments import (
     open_recording,
     settings_from,
 )
-from xover_core.errors import MapFormatError
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -41,26 +40,22 @@ def run(args: argparse.Namespace) -> int:
 
     settings = settings_from(args)
     recording = open_recording(args.recording, args)
-    _check_output(args.out, args.append)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with open_map_builder(args.out, settings, append=args.append) as builder:
-        with frame_progress("mapping") as progress:
-            num_frames = map_recording(recording, builder, progress)
-        with stage_progress("finishing") as progress_of_stage:
-            builder.finish(progress_of_stage)
-        num_keyframes = builder.num_keyframes
+    builder = open_map_builder(args.out, settings, append=args.append)
+    try:
+        with frame_progress("mapping") as frame_done:
+            num_frames = map_recording(recording, builder, frame_done)
+        with stage_progress("finishing") as share_done:
+            summary = builder.finish(share_done)
+    finally:
+        is_empty = builder.num_keyframes == 0
+        builder.storage.close()
+        if is_empty and not args.append:
+            args.out.unlink()
     seconds = time.perf_counter() - start
     print(
-        f"{args.out}: {num_keyframes} keyframes from {num_frames} frames in {seconds:.1f} s,"
-        f" {args.out.stat().st_size / 1e6:.1f} MB"
+        f"{args.out}: {summary.num_keyframes} keyframes from {num_frames} frames, {summary.num_landmarks} landmarks,"
+        f" {summary.num_scenes} scenes, {summary.size_bytes / 1e6:.1f} MB, {seconds:.1f} s"
     )
     return 0
-
-
-def _check_output(path: Path, is_append: bool) -> None:
-    """Refuse to overwrite a map, or to extend one that is not there."""
-    if path.exists() and not is_append:
-        raise MapFormatError(f"map {path}: exists already; remove it, or give --append to extend it.")
-    if is_append and not path.exists():
-        raise MapFormatError(f"map {path}: --append needs a map to extend, but there is none; leave it out.")
-    path.parent.mkdir(parents=True, exist_ok=True)

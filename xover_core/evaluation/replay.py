@@ -5,12 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from xover_core.datasets.rgbd_sequence import RgbdSequence, SequenceItem
 from xover_core.errors import DatasetError
 from xover_core.evaluation.records import QueryRecord, make_record
-from xover_core.landmark_map.map_builder import MapBuilder
 from xover_core.types import LocalizationResult, RgbdFrame
+
+if TYPE_CHECKING:
+    from xover_core.landmark_map.map_builder import MapBuilder
 
 Progress = Callable[[int, int], None]
 """Called with the number of frames done and the number of all frames."""

@@ -39,7 +39,8 @@ def build_map(
         DatasetError: the recording has no poses, or cannot be read.
     """
     start = time.perf_counter()
-    with open_map_builder(map_path, settings) as builder:
+    builder = open_map_builder(map_path, settings)
+    with builder.storage:
         map_recording(recording, builder, progress)
         builder.finish()
     return time.perf_counter() - start
