@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The map: scenes, keyframes, landmarks; how it is built, stored and searched."""
+"""The map: scenes, keyframes and landmarks; how it is built, selected, kept within a budget, stored and searched."""

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The map as it lies in memory: what a localizer searches and what the finishing steps of a builder work on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.errors import MapFormatError
+from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapHeader:
+    """What identifies a map and the model whose descriptors it holds.
+
+    Attributes:
+        schema_version: of the file format; see docs/map-format.md.
+        map_id: UUID, never changes.
+        revision: increases with every change.
+        model: the patch encoder that made the descriptors; a map is refused with any other.
+        site_weights: what `make_encoder` needs beyond the model's own weights to make the same descriptors.
+        frame_id: name of the frame in which poses and positions are given.
+    """
+
+    schema_version: int
+    map_id: str
+    revision: int
+    model: ModelInfo
+    site_weights: bytes
+    frame_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandmarkMap:
+    """One consistent state of a map; read-only.
+
+    Attributes:
+        header: identity and model.
+        scenes: ordered by id.
+        keyframes: ordered by id, which is the order of mapping.
+        landmarks: none before the first `MapBuilder.finish`.
+        size_bytes: of the file that it was read from.
+    """
+
+    header: MapHeader
+    scenes: tuple[Scene, ...]
+    keyframes: tuple[Keyframe, ...]
+    landmarks: Landmarks
+    size_bytes: int
+
+
+def empty_landmarks(descriptor_dim: int, radius: float) -> Landmarks:
+    """Landmarks with M = 0."""
+    return Landmarks(
+        landmark_ids=np.zeros(0, np.int64),
+        scene_ids=np.zeros(0, np.int64),
+        positions_map=np.zeros((0, 3)),
+        radius=radius,
+        embeddings=np.zeros((0, descriptor_dim), np.float16),
+        scores=np.zeros(0, np.float32),
+        observation_offsets=np.zeros(1, np.int64),
+        observations=np.zeros((0, 2), np.int64),
+    )
+
+
+def take_landmarks(landmarks: Landmarks, rows: NDArray[np.int64]) -> Landmarks:
+    """The landmarks at the given rows, in that order, with their observations."""
+    counts = np.diff(landmarks.observation_offsets)[rows]
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    starts = np.repeat(landmarks.observation_offsets[:-1][rows] - offsets[:-1], counts)
+    return Landmarks(
+        landmark_ids=landmarks.landmark_ids[rows],
+        scene_ids=landmarks.scene_ids[rows],
+        positions_map=landmarks.positions_map[rows],
+        radius=landmarks.radius,
+        embeddings=landmarks.embeddings[rows],
+        scores=landmarks.scores[rows],
+        observation_offsets=offsets,
+        observations=landmarks.observations[np.arange(offsets[-1]) + starts],
+    )
+
+
+def concatenate_landmarks(parts: Sequence[Landmarks]) -> Landmarks:
+    """Join landmarks of the same radius; at least one part."""
+    sizes = np.cumsum([0] + [len(part.observations) for part in parts])
+    offsets = [part.observation_offsets[1:] + start for part, start in zip(parts, sizes, strict=False)]
+    return Landmarks(
+        landmark_ids=np.concatenate([part.landmark_ids for part in parts]),
+        scene_ids=np.concatenate([part.scene_ids for part in parts]),
+        positions_map=np.concatenate([part.positions_map for part in parts]),
+        radius=parts[0].radius,
+        embeddings=np.concatenate([part.embeddings for part in parts]),
+        scores=np.concatenate([part.scores for part in parts]),
+        observation_offsets=np.concatenate([np.zeros(1, np.int64), *offsets]),
+        observations=np.concatenate([part.observations for part in parts]),
+    )
+
+
+def check_model(header: MapHeader, model: ModelInfo, where: str) -> None:
+    """Refuse a map whose descriptors another model made.
+
+    Args:
+        header: of the map.
+        model: of the encoder that is to be used with it.
+        where: how to call the map in the message, for example its path.
+
+    Raises:
+        MapFormatError: name, checksum, descriptor length or radii differ.
+    """
+    if header.model == model:
+        return
+    raise MapFormatError(
+        f"map {where}: its descriptors were made by {_describe(header.model)}, but the encoder is {_describe(model)};"
+        " use the model that the map was built with, or build the map again."
+    )
+
+
+def _describe(model: ModelInfo) -> str:
+    """Name a model so that any difference is visible."""
+    radii = ", ".join(f"{radius:g}" for radius in model.radii)
+    return f"{model.name} (checksum {model.checksum[:12]}, {model.descriptor_dim} values, radii {radii} m)"

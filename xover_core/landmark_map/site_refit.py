@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fitting the encoder to the map's own images, and encoding all keyframes again with it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
+from xover_core.errors import ModelError
+from xover_core.geometry.camera import scale_pixels
+from xover_core.landmark_map.thumbnails import decode_thumbnail
+from xover_core.types import Float32Array, Keyframe, PatchFeatures
+
+# A patch may lie this far from where it was before, px of the original image: rounding of the image's width.
+_MAX_SHIFT_PX = 1.0
+
+
+def refit_encoder(encoder: PatchEncoder, keyframes: Sequence[Keyframe]) -> PatchEncoder:
+    """The encoder fitted to the keyframes' images; itself when it cannot be fitted or there are too few."""
+    if not keyframes or not isinstance(encoder, SiteFittable):
+        return encoder
+    return encoder.fit_to(decode_thumbnail(keyframe.thumbnail_jpeg) for keyframe in keyframes)
+
+
+def encode_again(
+    encoder: PatchEncoder, keyframes: Sequence[Keyframe], report: Callable[[float], None]
+) -> list[Keyframe]:
+    """The keyframes with descriptors by `encoder` of their stored images; grid, points and poses stay.
+
+    Raises:
+        ModelError: the encoder lays out its patches differently from the one that made the keyframes.
+    """
+    encoded = []
+    for i, keyframe in enumerate(keyframes):
+        rgb = decode_thumbnail(keyframe.thumbnail_jpeg)
+        features = encoder.encode(rgb)
+        _check_grid(keyframe, features, rgb.shape[1], rgb.shape[0])
+        encoded.append(dataclasses.replace(keyframe, descriptors=as_float16(features.descriptors)))
+        report((i + 1) / len(keyframes))
+    return encoded
+
+
+def as_float16(descriptors: Sequence[Float32Array]) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float16]], ...]:
+    """Descriptors of all scales as a map keeps them."""
+    return tuple(scale.astype(np.float16) for scale in descriptors)
+
+
+def _check_grid(keyframe: Keyframe, features: PatchFeatures, width: int, height: int) -> None:
+    """Raise ModelError unless the patches of the (width, height) image are those of the keyframe."""
+    camera = keyframe.intrinsics
+    if features.grid_shape == keyframe.grid_shape:
+        original_px = scale_pixels(features.keypoints_px, camera.width / width, camera.height / height)
+        if np.abs(original_px - keyframe.keypoints_px).max() <= _MAX_SHIFT_PX:
+            return
+    raise ModelError(
+        f"keyframe {keyframe.keyframe_id}: expected patches on its grid of {keyframe.grid_shape}, got"
+        f" {features.grid_shape} from its stored image of {width}x{height} px; use the image height it was mapped with."
+    )
