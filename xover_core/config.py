@@ -59,7 +59,6 @@ class EncoderSettings(Settings):
     image_height: int = setting(
         240, "height in px to which images are resized before encoding", minimum=64, maximum=2048
     )
-    descriptor_dim: int = setting(64, "length of a descriptor after PCA", minimum=8, maximum=384)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a model's name to its verified weights. Nothing is ever downloaded."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from xover_core.errors import ModelError
+
+MODELS_DIR_VARIABLE = "XOVER_MODELS_DIR"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelEntry:
+    """One model of `models/manifest.yaml`.
+
+    Attributes:
+        name: by which settings and maps call it.
+        file: weights, relative to the models folder.
+        sha256: of the file.
+        licence: SPDX identifier of the weights.
+        source: who trained it on what.
+        radii: metres, finest first, of the patch descriptors that it makes.
+    """
+
+    name: str
+    file: str
+    sha256: str
+    licence: str
+    source: str
+    radii: tuple[float, ...]
+
+
+def model_folders() -> list[Path]:
+    """Folders that are searched, first match wins: $XOVER_MODELS_DIR, the user's cache, the package."""
+    named = os.environ.get(MODELS_DIR_VARIABLE)
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xover" / "models"
+    return [*([Path(named)] if named else []), cache, Path(str(resources.files("xover_core") / "resources" / "models"))]
+
+
+def model_entries() -> dict[str, ModelEntry]:
+    """All models by name, from every manifest in the model folders.
+
+    Raises:
+        ModelError: a manifest cannot be read.
+    """
+    entries: dict[str, ModelEntry] = {}
+    for folder in reversed(model_folders()):
+        manifest = folder / "manifest.yaml"
+        if manifest.is_file():
+            entries.update(_read_manifest(manifest))
+    return entries
+
+
+def load_weights(name: str) -> bytes:
+    """Contents of a model's weights file, after its checksum was compared.
+
+    Raises:
+        ModelError: unknown model, no file, or another checksum.
+    """
+    entries = model_entries()
+    if name not in entries:
+        raise ModelError(f"model {name!r}: not in any manifest; known are {', '.join(sorted(entries)) or 'none'}.")
+    entry = entries[name]
+    for folder in model_folders():
+        path = folder / entry.file
+        if path.is_file():
+            data = path.read_bytes()
+            found = hashlib.sha256(data).hexdigest()
+            if found != entry.sha256:
+                raise ModelError(
+                    f"model {name!r}: {path} has sha256 {found}, the manifest says {entry.sha256}; get the file again."
+                )
+            return data
+    places = ", ".join(str(folder) for folder in model_folders())
+    raise ModelError(f"model {name!r}: {entry.file} is in none of {places}; put it there or set {MODELS_DIR_VARIABLE}.")
+
+
+def _read_manifest(path: Path) -> dict[str, ModelEntry]:
+    """Entries of one manifest."""
+    try:
+        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+        return {
+            name: ModelEntry(
+                name=name,
+                file=str(row["file"]),
+                sha256=str(row["sha256"]),
+                licence=str(row["licence"]),
+                source=str(row["source"]),
+                radii=tuple(float(radius) for radius in row["radii"]),
+            )
+            for name, row in rows.items()
+        }
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"model manifest {path}: cannot be read, {type(error).__name__}: {error}.") from error
