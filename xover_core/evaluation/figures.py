@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,9 +33,9 @@ def draw_top_view(landmark_map: LandmarkMap, records: Sequence[QueryRecord]) -> 
     figure = Figure(figsize=(8.0, 6.4), layout="constrained")
     axes = figure.add_subplot()
     points = points_from_above(landmark_map.keyframes, up) @ axes_map.T
-    axes.scatter(*points.T, s=1.0, c=_POINTS, linewidths=0, rasterized=True, label="map points")
+    _scatter(axes, points, s=1.0, c=_POINTS, linewidths=0, label="map points")
     landmarks = landmark_map.landmarks.positions_map @ axes_map.T
-    axes.scatter(*landmarks.T, s=3.0, c=_LANDMARKS, linewidths=0, alpha=0.6, label="landmarks")
+    _scatter(axes, landmarks, s=3.0, c=_LANDMARKS, linewidths=0, alpha=0.6, label="landmarks")
     _draw_keyframes(axes, [k.T_map_camera for k in landmark_map.keyframes], axes_map)
     _draw_answers(axes, records, axes_map)
     axes.set_aspect("equal")
@@ -125,24 +126,36 @@ def _draw_keyframes(axes: Axes, poses: Sequence[Mat4], axes_map: Float64Array) -
         return
     centers = np.stack([T[:3, 3] for T in poses]) @ axes_map.T
     looks = np.stack([T[:3, 2] for T in poses]) @ axes_map.T
-    axes.quiver(*centers.T, *looks.T, color=_KEYFRAMES, angles="xy", width=0.002, scale=30, zorder=3, label="keyframes")
+    arrows = (centers[:, 0], centers[:, 1], looks[:, 0], looks[:, 1])
+    axes.quiver(*arrows, color=_KEYFRAMES, angles="xy", width=0.002, scale=30, zorder=3, label="keyframes")
 
 
 def _draw_answers(axes: Axes, records: Sequence[QueryRecord], axes_map: Float64Array) -> None:
     """The true path, answers where they were given, and true places of queries without one."""
-    truth = np.array([r.T_map_camera_true[:3, 3] for r in records if r.T_map_camera_true is not None]).reshape(-1, 3)
-    axes.plot(*(truth @ axes_map.T).T, color=_TRUTH, linewidth=1.2, zorder=4, label="true path")
+    path = _centers([r.T_map_camera_true for r in records], axes_map)
+    axes.plot(path[:, 0], path[:, 1], color=_TRUTH, linewidth=1.2, zorder=4, label="true path")
     for kind in ("right", "wrong"):
-        answers = [r for r in records if example_kind(r) == kind and r.T_map_camera is not None]
+        answers = [r for r in records if example_kind(r) == kind]
         for record in answers:
             _draw_error_line(axes, record, axes_map, _COLORS[kind])
-        centers = np.array([r.T_map_camera[:3, 3] for r in answers if r.T_map_camera is not None]).reshape(-1, 3)
+        centers = _centers([r.T_map_camera for r in answers], axes_map)
         label = f"{kind} answers ({len(answers)})"
-        axes.scatter(*(centers @ axes_map.T).T, s=14, c=_COLORS[kind], linewidths=0, zorder=6, label=label)
-    missed = [r.T_map_camera_true[:3, 3] for r in records if not r.is_answered and r.T_map_camera_true is not None]
-    places = np.array(missed).reshape(-1, 3) @ axes_map.T
-    label = f"not answered ({sum(not r.is_answered for r in records)})"
-    axes.scatter(*places.T, s=16, facecolors="white", edgecolors=_TRUTH, linewidths=0.8, zorder=5, label=label)
+        _scatter(axes, centers, s=14, c=_COLORS[kind], linewidths=0, zorder=6, label=label)
+    missed = [r for r in records if not r.is_answered]
+    places = _centers([r.T_map_camera_true for r in missed], axes_map)
+    label = f"not answered ({len(missed)})"
+    _scatter(axes, places, s=16, facecolors="white", edgecolors=_TRUTH, linewidths=0.8, zorder=5, label=label)
+
+
+def _scatter(axes: Axes, points: Float64Array, **style: Any) -> None:
+    """Draw (N, 2) points."""
+    axes.scatter(points[:, 0], points[:, 1], **style)
+
+
+def _centers(poses: Sequence[Mat4 | None], axes_map: Float64Array) -> Float64Array:
+    """(N, 2) camera centres from above of the poses that are there."""
+    centers = np.array([T[:3, 3] for T in poses if T is not None], dtype=np.float64).reshape(-1, 3)
+    return np.asarray(centers @ axes_map.T)
 
 
 def _draw_error_line(axes: Axes, record: QueryRecord, axes_map: Float64Array, color: str) -> None:
@@ -150,7 +163,7 @@ def _draw_error_line(axes: Axes, record: QueryRecord, axes_map: Float64Array, co
     if record.T_map_camera is None or record.T_map_camera_true is None:
         return
     ends = np.stack([record.T_map_camera[:3, 3], record.T_map_camera_true[:3, 3]]) @ axes_map.T
-    axes.plot(*ends.T, color=color, linewidth=0.7, alpha=0.7, zorder=5)
+    axes.plot(ends[:, 0], ends[:, 1], color=color, linewidth=0.7, alpha=0.7, zorder=5)
 
 
 def _shown_error(record: QueryRecord) -> float:

@@ -56,7 +56,7 @@ class Summary:
         states: state name -> share.
         median_m: over the answers with a known truth; None without one.
         median_deg: likewise.
-        latency_p50_ms: per query; None without queries.
+        latency_p50_ms: per processed query; None without one.
         latency_p95_ms: likewise.
         first_fix_s: from the first query to the first answer; None when there was none.
         first_right_fix_s: to the first answer within 1 m and 30 deg.
@@ -95,7 +95,7 @@ class ReliabilityBin:
 def summarize(records: Sequence[QueryRecord]) -> Summary:
     """Compute all numbers; no records give zero shares and None elsewhere."""
     errors = [r.error for r in records if r.error is not None]
-    latencies = [r.latency_ms for r in records]
+    latencies = [r.latency_ms for r in records if r.timings_ms]
     return Summary(
         num_queries=len(records),
         answered=_share([r.is_answered for r in records]),

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xover_core.geometry.transforms import transform_points
 from xover_core.types import Float64Array, Keyframe, Mat4
@@ -25,7 +24,7 @@ def up_direction(poses: Sequence[Mat4]) -> Float64Array:
     axis = int(np.argmax(np.abs(up)))
     if abs(up[axis]) < _SNAP_COSINE:
         return up
-    return np.sign(up[axis]) * np.eye(3)[axis]
+    return np.asarray(np.sign(up[axis]) * np.eye(3)[axis])
 
 
 def floor_axes(up: Float64Array) -> Float64Array:
@@ -47,7 +46,7 @@ def points_from_above(keyframes: Sequence[Keyframe], up: Float64Array, *, max_po
 
 def _below_ceiling(keyframe: Keyframe, up: Float64Array) -> Float64Array:
     """Points of one keyframe, without NaN and without what hangs well above the camera."""
-    is_valid: NDArray[np.bool_] = np.isfinite(keyframe.points_camera).all(axis=1)
-    points = transform_points(keyframe.T_map_camera, keyframe.points_camera[is_valid])
+    points = transform_points(keyframe.T_map_camera, keyframe.points_camera)
     height = (points - keyframe.T_map_camera[:3, 3]) @ up
-    return points[height < _CEILING_ABOVE_CAMERA_M]
+    # NaN compares as False
+    return np.asarray(points[height < _CEILING_ABOVE_CAMERA_M])
