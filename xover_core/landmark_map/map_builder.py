@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xover_core.config import EncoderSettings, MappingSettings, XoverSettings
+from xover_core.config import MappingSettings, XoverSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.geometry.camera import back_project
@@ -59,21 +59,13 @@ class MapSummary:
 class MapBuilder:
     """Builds one map file. Whenever the process dies, the file holds all keyframes that `add` returned."""
 
-    def __init__(
-        self,
-        storage: MapStorage,
-        encoder: PatchEncoder,
-        settings: MappingSettings,
-        *,
-        image_height: int = EncoderSettings().image_height,
-    ) -> None:
+    def __init__(self, storage: MapStorage, encoder: PatchEncoder, settings: MappingSettings) -> None:
         """Continue the map in `storage`, which may be empty.
 
         Args:
             storage: open for writing.
             encoder: the one that made the map's descriptors.
             settings: of mapping.
-            image_height: the encoder's working height, px; stored images are not larger.
 
         Raises:
             MapFormatError: another model made the map.
@@ -83,7 +75,6 @@ class MapBuilder:
         self._storage = storage
         self._encoder = encoder
         self._settings = settings
-        self._image_height = image_height
         self._num_removed = 0
         self._counts: Counter[FrameVerdict] = Counter()
         self._restore(storage.load())
@@ -209,9 +200,7 @@ class MapBuilder:
             keypoints_px=features.keypoints_px,
             descriptors=as_float16(features.descriptors),
             points_camera=back_project(features.keypoints_px, readings, frame.intrinsics),
-            thumbnail_jpeg=encode_thumbnail(
-                frame.rgb, height=self._image_height, quality=self._settings.thumbnail_quality
-            ),
+            thumbnail_jpeg=encode_thumbnail(frame.rgb, features.grid_shape, quality=self._settings.thumbnail_quality),
         )
 
     def _refit(self, before: LandmarkMap, report: Progress) -> tuple[PatchEncoder, list[Keyframe]]:
@@ -268,7 +257,7 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
     try:
         if append:
             encoder = make_encoder(settings.encoder, storage.header.site_weights)
-        return MapBuilder(storage, encoder, settings.mapping, image_height=settings.encoder.image_height)
+        return MapBuilder(storage, encoder, settings.mapping)
     except BaseException:
         storage.close()
         raise

@@ -7,13 +7,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from xover_core.encoders.patch_grid import PATCH_STRIDE
 from xover_core.errors import MapFormatError, SensorDataError
 
 
-def encode_thumbnail(rgb: NDArray[np.uint8], *, height: int, quality: int) -> bytes:
-    """JPEG of an (H, W, 3) image, reduced to `height` px (the encoder's working height) but never enlarged."""
+def encode_thumbnail(rgb: NDArray[np.uint8], grid_shape: tuple[int, int], *, quality: int) -> bytes:
+    """JPEG of an (H, W, 3) image, reduced to the size at which the encoder works, but never enlarged.
+
+    Args:
+        rgb: uint8 image.
+        grid_shape: (rows, cols) of its patches, which are PATCH_STRIDE px apart at the encoder's working size.
+        quality: of the JPEG, 1 to 100.
+    """
+    height, width = grid_shape[0] * PATCH_STRIDE, grid_shape[1] * PATCH_STRIDE
     if rgb.shape[0] > height:
-        width = max(1, round(rgb.shape[1] * height / rgb.shape[0]))
         rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     is_done, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not is_done:
