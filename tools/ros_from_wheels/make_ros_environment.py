@@ -23,7 +23,7 @@ REPOSITORY = TOOLS.parents[1]
 WORKSPACE = REPOSITORY / "ros2_ws" / "src"
 INTERFACE_PACKAGES = (TOOLS / "tf2_msgs", WORKSPACE / "xover_msgs")
 # colcon's --symlink-install needs "setup.py develop" and its --editable option, which later setuptools no longer know
-BUILD_TOOLS = ("setuptools>=65,<80", "wheel")
+BUILD_TOOLS = ("setuptools>=77,<80", "wheel")
 
 
 def main() -> int:
