@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xover_core.errors import MapFormatError
+from xover_core.landmark_map.map_rows import DamagedRowError
 from xover_core.landmark_map.map_schema import APPLICATION_ID, SCHEMA_VERSION
 
 # How long to wait for another process's transaction. Finishing a large map writes hundreds of MB in one transaction.
@@ -56,10 +57,10 @@ class MapConnection:
 
 @contextlib.contextmanager
 def map_errors(path: Path, action: str) -> Iterator[None]:
-    """Turn SQLite's errors into a MapFormatError that names the file and what was being done."""
+    """Turn errors of SQLite and damaged rows into a MapFormatError that names the file and what was being done."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, DamagedRowError) as error:
         raise MapFormatError(f"map {path}: cannot {action}: {error}.{_advice(str(error))}") from error
 
 
@@ -69,7 +70,7 @@ def _advice(message: str) -> str:
         return " Another process is writing to it; try again when it is done."
     if "full" in message:
         return " Free some space on the disk; the map keeps everything that was stored before."
-    if "malformed" in message or "not a database" in message:
+    if any(word in message for word in ("malformed", "not a database", "checksum")):
         return " The file is damaged or is no xover map; use a copy or build the map again."
     return ""
 

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from xover_core.errors import MapFormatError
 from xover_core.types import CameraIntrinsics, Float32Array, Keyframe, Landmarks, Scene
 
 # A 3D point is three int16 in steps of (largest coordinate / 32767): 6 bytes for 12, and an error of at most half a
@@ -18,6 +17,10 @@ _LARGEST_INT16 = 32767
 _NO_POINT = -32768
 
 Row = tuple[Any, ...]
+
+
+class DamagedRowError(Exception):
+    """A row's numbers are not those that were written; `map_connection.map_errors` says in which file."""
 
 
 def checksum(*blobs: bytes) -> int:
@@ -85,13 +88,13 @@ def read_keyframe(
     """Keyframe from its row (id first), its camera, and its descriptors.
 
     Raises:
-        MapFormatError: the checksum does not fit, or the number of descriptors is not that of the points.
+        DamagedRowError: the checksum does not fit, or the number of descriptors is not that of the points.
     """
     keyframe_id, scene_id, _, stamp_ns, crc, step, pose, points, jpeg = row
     points_camera = unpack_points(points, step)
     has_all = descriptors and all(len(scale) == len(points_camera) == len(camera[2]) for scale in descriptors)
     if checksum(pose, points, jpeg) != crc or not has_all:
-        raise MapFormatError(f"keyframe {keyframe_id}: its stored data are damaged; use a copy or build the map again.")
+        raise DamagedRowError(f"the data of keyframe {keyframe_id} do not fit their checksum")
     return Keyframe(
         keyframe_id=keyframe_id,
         scene_id=scene_id,
@@ -110,13 +113,11 @@ def read_descriptors(row: Row, descriptor_dim: int) -> NDArray[np.float16]:
     """(N, D) descriptors of one scale from (keyframe_id, scale, crc32, blob).
 
     Raises:
-        MapFormatError: the checksum does not fit.
+        DamagedRowError: the checksum does not fit.
     """
     keyframe_id, scale, crc, blob = row
     if checksum(blob) != crc:
-        raise MapFormatError(
-            f"keyframe {keyframe_id}, scale {scale}: the descriptors are damaged; use a copy or build the map again."
-        )
+        raise DamagedRowError(f"the descriptors of keyframe {keyframe_id}, scale {scale}, do not fit their checksum")
     return from_blob(blob, "<f2", -1, descriptor_dim)
 
 
@@ -143,11 +144,11 @@ def read_landmarks(row: Row, descriptor_dim: int) -> Landmarks:
     """Inverse of `landmark_row`.
 
     Raises:
-        MapFormatError: the checksum does not fit.
+        DamagedRowError: the checksum does not fit.
     """
     scene_id, num, radius, crc, *blobs = row
     if checksum(*blobs) != crc:
-        raise MapFormatError(f"landmarks of scene {scene_id}: the stored data are damaged; build the map again.")
+        raise DamagedRowError(f"the landmarks of scene {scene_id} do not fit their checksum")
     ids, positions, embeddings, scores, offsets, observations = blobs
     return Landmarks(
         landmark_ids=from_blob(ids, "<i8", num),
