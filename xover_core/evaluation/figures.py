@@ -19,7 +19,7 @@ from xover_core.landmark_map.landmark_map import LandmarkMap
 from xover_core.types import Float64Array, Mat4
 
 _RIGHT, _WRONG, _UNANSWERED, _TRUTH = "#1f7a3f", "#c62828", "#9a9a9a", "#1f4e9a"
-_POINTS, _LANDMARKS, _KEYFRAMES = "#c9ced6", "#e0a030", "#5b6b7f"
+_POINTS, _LANDMARKS, _KEYFRAMES = "#b4bbc6", "#e0a030", "#5b6b7f"
 _COLORS = {"right": _RIGHT, "wrong": _WRONG, "unanswered": _UNANSWERED}
 _DPI = 140
 _NS_PER_S = 1e9
@@ -121,13 +121,14 @@ def draw_latencies(records: Sequence[QueryRecord]) -> bytes:
 
 
 def _draw_keyframes(axes: Axes, poses: Sequence[Mat4], axes_map: Float64Array) -> None:
-    """A tick at each keyframe that points where it looks."""
+    """A dot at each keyframe with an arrow where it looks."""
     if not poses:
         return
     centers = np.stack([T[:3, 3] for T in poses]) @ axes_map.T
     looks = np.stack([T[:3, 2] for T in poses]) @ axes_map.T
     arrows = (centers[:, 0], centers[:, 1], looks[:, 0], looks[:, 1])
-    axes.quiver(*arrows, color=_KEYFRAMES, angles="xy", width=0.002, scale=30, zorder=3, label="keyframes")
+    axes.quiver(*arrows, color=_KEYFRAMES, angles="xy", width=0.002, scale=30, zorder=3)
+    _scatter(axes, centers, s=7, c=_KEYFRAMES, linewidths=0, zorder=3, label=f"keyframes ({len(poses)})")
 
 
 def _draw_answers(axes: Axes, records: Sequence[QueryRecord], axes_map: Float64Array) -> None:
