@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from xover_core.datasets.bag_access import is_bag
+from xover_core.datasets.bag_reader import BagSequence
 from xover_core.datasets.bag_topics import BagTopics
 from xover_core.datasets.folder_sequence import is_folder_layout, open_folder_sequence
 from xover_core.datasets.rgbd_sequence import RgbdSequence
@@ -28,11 +30,13 @@ def open_sequence(path: Path, topics: BagTopics | None = None) -> RgbdSequence:
     """
     if not path.exists():
         raise DatasetError(f"{path}: no recording there; check the path.")
+    if is_bag(path):
+        return BagSequence(path, topics)
     for _, is_layout, open_layout in _LAYOUTS:
         if is_layout(path):
             return open_layout(path)
     found = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) if path.is_dir() else "a file"
-    looked_for = "; ".join(description for description, _, _ in _LAYOUTS)
+    looked_for = "; ".join(["rosbag2 (metadata.yaml, .db3, .mcap)", *(description for description, _, _ in _LAYOUTS)])
     raise DatasetError(
         f"{path}: not a recording that xover knows; looked for {looked_for}; found {found or 'nothing'}."
     )

@@ -16,6 +16,11 @@ _NUM_COEFFICIENTS = {"plumb_bob": (4, 5), "rational_polynomial": (8, 12, 14), "e
 _FISHEYE_MODEL = "equidistant"
 
 
+def is_rectified_topic(name: str) -> bool:
+    """Whether a colour topic holds rectified images, going by the names that ROS's image_proc gives (`image_rect...`)."""
+    return "image_rect" in name
+
+
 def intrinsics_from_camera_info(info: RawCameraInfo) -> CameraIntrinsics:
     """The pinhole camera of a CameraInfo: that of P for rectified images, else that of K.
 
