@@ -138,7 +138,8 @@ def _path_for_map(kept: Path | None, scratch: Path) -> Path:
 
 def _title(args: argparse.Namespace, source: Path) -> str:
     """For example `office` or `curtain in the map of office`."""
-    place = args.directory.resolve().name
+    directory: Path = args.directory
+    place = directory.resolve().name
     if args.map is None:
         return place
     other = source.resolve()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -71,6 +72,17 @@ class ExampleCollector:
         keyframe = self._keyframes.get(matches.keyframe_id) if matches else None
         picture = draw_matches(query.item.frame.rgb, keyframe, matches)
         return MatchExample(kind=kind, record=query.record, picture=picture)
+
+
+def choose_examples(records: Sequence[QueryRecord], *, num_per_kind: int = 4, seed: int = 0) -> list[QueryRecord]:
+    """A random choice of each kind, for when pictures can only be made of a few."""
+    random = np.random.default_rng(seed)
+    chosen = []
+    for kind in KINDS:
+        of_kind = [r for r in records if example_kind(r) == kind]
+        picks = random.choice(len(of_kind), min(num_per_kind, len(of_kind)), replace=False)
+        chosen += [of_kind[i] for i in sorted(picks.tolist())]
+    return chosen
 
 
 def example_kind(record: QueryRecord) -> str:

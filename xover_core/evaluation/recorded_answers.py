@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,7 @@ def read_recorded_answers(path: Path) -> RecordedAnswers:
 
 
 def records_of_answers(
-    answers: RecordedAnswers, queries: Sequence[SequenceItem], *, base_frame: str, camera_frame: str
+    answers: RecordedAnswers, queries: Iterable[SequenceItem], *, base_frame: str, camera_frame: str
 ) -> tuple[QueryRecord, ...]:
     """One record for each query with a true pose; UNKNOWN when no answer was published for it.
 
