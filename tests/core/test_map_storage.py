@@ -200,12 +200,11 @@ def test_full_disk_loses_only_the_keyframe_in_flight(map_file: Path) -> None:
     with MapStorage.open(map_file, read_only=False) as storage:
         num_pages = storage._sqlite.execute("PRAGMA page_count").fetchone()[0]
         storage._sqlite.execute(f"PRAGMA max_page_count = {num_pages}")
+        big = dataclasses.replace(room_keyframe(POSE), thumbnail_jpeg=bytes(100_000))
         with pytest.raises(MapFormatError, match=r"full.*Free some space"):
-            for _ in range(20):
-                storage.add_keyframe(room_keyframe(POSE))
-        num_stored = storage.num_keyframes
+            storage.add_keyframe(big)
     with MapStorage.open(map_file) as storage:
-        assert len(storage.load().keyframes) == num_stored >= 3
+        assert len(storage.load().keyframes) == 3
 
 
 def test_only_the_last_mapper_may_change_the_map(map_file: Path) -> None:
@@ -321,5 +320,5 @@ def test_descriptors_of_another_length_are_refused(map_file: Path) -> None:
 def test_other_model_is_refused(change: dict[str, object]) -> None:
     header = new_header(MODEL)
     check_model(header, MODEL, "a.xover")
-    with pytest.raises(MapFormatError, match="map a.xover: its descriptors were made by test-model"):
+    with pytest.raises(MapFormatError, match=r"map a\.xover: its descriptors were made by test-model"):
         check_model(header, dataclasses.replace(MODEL, **change), "a.xover")

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Grouping keyframes into scenes: regions of the size of a room, by what the keyframes look at.
+"""Grouping keyframes into scenes: regions of the size of a room.
 
-A keyframe belongs to the scene with which it shares most of its view, among the scenes whose centre lies within
-`scene_radius` of the centroid of the points it sees; without shared views, to the nearest; without any centre in
-reach, to a new scene. A scene's centre is the mean of all points seen from its keyframes and moves as they come in.
+The place of a keyframe is halfway between its camera and the centroid of the points it sees, so that turning round in
+a room moves it by half the room only. A keyframe belongs to the scene with which it shares most of its view, among
+the scenes whose mean place lies within `scene_radius` of its own; without shared views, to the nearest; with none
+within reach, to a new scene. Means move as keyframes come in; nothing else is remembered.
 """
 
 from __future__ import annotations
@@ -20,33 +21,55 @@ from xover_core.types import Float64Array, Keyframe, Scene
 
 # A scene with fewer keyframes joins another within reach when the map is finished: it is the edge of a room.
 MIN_KEYFRAMES_PER_SCENE = 4
-# How far apart, in scene radii, centres may lie for a tiny scene to join a larger one.
+# How far apart, in scene radii, places may lie for a tiny scene to join a larger one.
 _MERGE_REACH = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ViewedPoints:
-    """Sum and number of the points seen from one or more keyframes, in the map frame."""
+class SceneExtent:
+    """Where one or more keyframes are and look, as sums in the map frame.
 
-    total: Float64Array
-    count: int
+    Attributes:
+        point_sum: (3,) of the points that they see.
+        num_points: how many.
+        place_sum: (3,) of the keyframes' places.
+        num_keyframes: how many.
+    """
+
+    point_sum: Float64Array
+    num_points: int
+    place_sum: Float64Array
+    num_keyframes: int
 
     @property
-    def centroid(self) -> Float64Array:
-        """(3,) mean; the origin of nothing."""
-        return self.total / max(self.count, 1)
+    def center(self) -> Float64Array:
+        """(3,) centroid of the points."""
+        return self.point_sum / self.num_points
 
-    def plus(self, other: ViewedPoints) -> ViewedPoints:
+    @property
+    def place(self) -> Float64Array:
+        """(3,) mean place of the keyframes."""
+        return self.place_sum / self.num_keyframes
+
+    def plus(self, other: SceneExtent | None) -> SceneExtent:
         """Both together."""
-        return ViewedPoints(total=self.total + other.total, count=self.count + other.count)
+        if other is None:
+            return self
+        return SceneExtent(
+            point_sum=self.point_sum + other.point_sum,
+            num_points=self.num_points + other.num_points,
+            place_sum=self.place_sum + other.place_sum,
+            num_keyframes=self.num_keyframes + other.num_keyframes,
+        )
 
 
-def viewed_points(keyframe: Keyframe) -> ViewedPoints:
-    """What a keyframe looks at; its own position when it has no point."""
+def extent_of(keyframe: Keyframe) -> SceneExtent:
+    """Extent of one keyframe; one without points looks at where it stands."""
+    position = keyframe.T_map_camera[:3, 3]
     points = keyframe.points_camera[np.isfinite(keyframe.points_camera[:, 2])]
-    if not len(points):
-        return ViewedPoints(total=keyframe.T_map_camera[:3, 3].copy(), count=1)
-    return ViewedPoints(total=transform_points(keyframe.T_map_camera, points).sum(axis=0), count=len(points))
+    seen = transform_points(keyframe.T_map_camera, points) if len(points) else position[None]
+    place = (position + seen.mean(axis=0)) / 2
+    return SceneExtent(point_sum=seen.sum(axis=0), num_points=len(seen), place_sum=place, num_keyframes=1)
 
 
 class SceneAssigner:
@@ -61,7 +84,7 @@ class SceneAssigner:
             scenes: all of the map; those without keyframes only keep their id from being given again.
         """
         self._radius = scene_radius
-        self._viewed: dict[int, ViewedPoints] = {}
+        self._extents: dict[int, SceneExtent] = {}
         self._members: dict[int, int] = {}
         self._last_id = max((scene.scene_id for scene in scenes), default=0)
         for keyframe in keyframes:
@@ -74,27 +97,25 @@ class SceneAssigner:
             keyframe: its scene and id are ignored.
             overlaps: share of its points that other keyframes see, by keyframe id.
         """
-        viewed = viewed_points(keyframe)
-        scene_id = self._choose(viewed.centroid, overlaps)
-        if scene_id in self._viewed:
-            viewed = viewed.plus(self._viewed[scene_id])
-        return Scene(scene_id=scene_id, center_map=viewed.centroid)
+        extent = extent_of(keyframe)
+        scene_id = self._choose(extent.place, overlaps)
+        return Scene(scene_id=scene_id, center_map=extent.plus(self._extents.get(scene_id)).center)
 
     def include(self, keyframe: Keyframe) -> None:
         """Remember a keyframe that has been stored in its scene."""
-        viewed, scene_id = viewed_points(keyframe), keyframe.scene_id
-        self._viewed[scene_id] = viewed.plus(self._viewed[scene_id]) if scene_id in self._viewed else viewed
+        scene_id = keyframe.scene_id
+        self._extents[scene_id] = extent_of(keyframe).plus(self._extents.get(scene_id))
         self._members[keyframe.keyframe_id] = scene_id
         self._last_id = max(self._last_id, scene_id)
 
-    def _choose(self, centroid: Float64Array, overlaps: Mapping[int, float]) -> int:
-        """Id of the scene for a view of `centroid`; a new id when no centre is within reach."""
-        shared = dict.fromkeys(self._viewed, 0.0)
+    def _choose(self, place: Float64Array, overlaps: Mapping[int, float]) -> int:
+        """Id of the scene for a keyframe at `place`; a new id when none is within reach."""
+        shared = dict.fromkeys(self._extents, 0.0)
         for keyframe_id, share in overlaps.items():
             shared[self._members[keyframe_id]] += share
         best, best_rank = self._last_id + 1, (-1.0, 0.0)
-        for scene_id, viewed in self._viewed.items():
-            distance = float(np.linalg.norm(viewed.centroid - centroid))
+        for scene_id, extent in self._extents.items():
+            distance = float(np.linalg.norm(extent.place - place))
             rank = (shared[scene_id], -distance)
             if distance <= self._radius and rank > best_rank:
                 best, best_rank = scene_id, rank
@@ -106,7 +127,7 @@ def merge_tiny_scenes(
 ) -> tuple[list[Keyframe], list[Scene]]:
     """Join scenes of very few keyframes to neighbours and recompute all centres.
 
-    The smallest goes first, to the scene that shares most of its views, among those whose centre is near enough; one
+    The smallest goes first, to the scene that shares most of its views, among those whose place is near enough; one
     that stands alone stays, and so does one that has a name.
 
     Returns:
@@ -114,26 +135,25 @@ def merge_tiny_scenes(
     """
     named = {scene.scene_id for scene in scenes if scene.building or scene.floor or scene.room}
     members: dict[int, list[int]] = {}
-    viewed: dict[int, ViewedPoints] = {}
+    extents: dict[int, SceneExtent] = {}
     for keyframe in keyframes:
         members.setdefault(keyframe.scene_id, []).append(keyframe.keyframe_id)
-        seen = viewed_points(keyframe)
-        viewed[keyframe.scene_id] = seen.plus(viewed[keyframe.scene_id]) if keyframe.scene_id in viewed else seen
+        extents[keyframe.scene_id] = extent_of(keyframe).plus(extents.get(keyframe.scene_id))
     scene_of = {keyframe.keyframe_id: keyframe.scene_id for keyframe in keyframes}
     for scene_id in sorted(members, key=lambda i: (len(members[i]), i)):
         if scene_id in named or len(members[scene_id]) >= MIN_KEYFRAMES_PER_SCENE:
             continue
         shared = _shared_views(members[scene_id], scene_of, graph)
-        target = _merge_target(scene_id, shared, viewed, _MERGE_REACH * scene_radius)
+        target = _merge_target(scene_id, shared, extents, _MERGE_REACH * scene_radius)
         if target is not None:
             scene_of.update(dict.fromkeys(members[scene_id], target))
             members[target] += members.pop(scene_id)
-            viewed[target] = viewed[target].plus(viewed.pop(scene_id))
+            extents[target] = extents[target].plus(extents.pop(scene_id))
     moved = [dataclasses.replace(keyframe, scene_id=scene_of[keyframe.keyframe_id]) for keyframe in keyframes]
     kept = [
-        dataclasses.replace(scene, center_map=viewed[scene.scene_id].centroid) if scene.scene_id in viewed else scene
+        dataclasses.replace(scene, center_map=extents[scene.scene_id].center) if scene.scene_id in extents else scene
         for scene in scenes
-        if scene.scene_id in viewed or scene.scene_id in named
+        if scene.scene_id in extents or scene.scene_id in named
     ]
     return moved, kept
 
@@ -150,12 +170,12 @@ def _shared_views(
 
 
 def _merge_target(
-    scene_id: int, shared: Mapping[int, float], viewed: Mapping[int, ViewedPoints], reach: float
+    scene_id: int, shared: Mapping[int, float], extents: Mapping[int, SceneExtent], reach: float
 ) -> int | None:
-    """The scene that a tiny one joins; None when no other centre is within reach (m)."""
+    """The scene that a tiny one joins; None when no other is within reach (m)."""
     best, best_rank = None, (-1.0, 0.0)
-    for other, other_viewed in viewed.items():
-        distance = float(np.linalg.norm(other_viewed.centroid - viewed[scene_id].centroid))
+    for other, extent in extents.items():
+        distance = float(np.linalg.norm(extent.place - extents[scene_id].place))
         rank = (shared.get(other, 0.0), -distance)
         if other != scene_id and distance <= reach and rank > best_rank:
             best, best_rank = other, rank
