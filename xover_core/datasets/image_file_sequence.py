@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xover_core.datasets.image_files import read_color, read_depth
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.errors import DatasetError, SensorDataError
+from xover_core.sensors.camera_info import Undistorter
 from xover_core.types import CameraIntrinsics, Float32Array, Mat4, RgbdFrame
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,11 +41,13 @@ class ImageFormat:
         intrinsics: of colour and the depth registered to it.
         depth_scale: units of the depth images per metre.
         invalid_raw: a raw depth besides 0 that means "no reading".
+        undistorter: takes the images to those of a pinhole camera; None when they are so already.
     """
 
     intrinsics: CameraIntrinsics
     depth_scale: float
     invalid_raw: int | None = None
+    undistorter: Undistorter | None = None
 
 
 class ImageFileSequence:
@@ -116,7 +119,10 @@ class ImageFileSequence:
 
     def _make_item(self, files: FrameFiles, rgb: NDArray[np.uint8], depth: Float32Array) -> SequenceItem:
         """The frame with its pose; DatasetError when the images do not have the camera's size."""
+        undistorter = self._format.undistorter
         try:
+            if undistorter is not None:
+                rgb, depth = undistorter.undistort_color(rgb), undistorter.undistort_depth(depth)
             frame = RgbdFrame(stamp_ns=files.stamp_ns, rgb=rgb, depth=depth, intrinsics=self._format.intrinsics)
         except SensorDataError as error:
             raise DatasetError(

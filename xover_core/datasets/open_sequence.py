@@ -11,10 +11,18 @@ from xover_core.datasets.bag_reader import BagSequence
 from xover_core.datasets.bag_topics import BagTopics
 from xover_core.datasets.folder_sequence import is_folder_layout, open_folder_sequence
 from xover_core.datasets.rgbd_sequence import RgbdSequence
+from xover_core.datasets.seven_scenes_sequence import is_seven_scenes_layout, open_seven_scenes_sequence
+from xover_core.datasets.tum_sequence import is_tum_layout, open_tum_sequence
 from xover_core.errors import DatasetError
 
 _LAYOUTS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], RgbdSequence]], ...] = (
     ("rgb/ depth/ poses.txt intrinsics.txt", is_folder_layout, open_folder_sequence),
+    ("TUM's rgb.txt and depth.txt", is_tum_layout, open_tum_sequence),
+    (
+        "a 7-Scenes sequence (frame-000000.color.png) or TrainSplit.txt",
+        is_seven_scenes_layout,
+        open_seven_scenes_sequence,
+    ),
 )
 
 

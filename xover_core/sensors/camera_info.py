@@ -17,7 +17,7 @@ _FISHEYE_MODEL = "equidistant"
 
 
 def is_rectified_topic(name: str) -> bool:
-    """Whether a colour topic holds rectified images, going by the names that ROS's image_proc gives (`image_rect...`)."""
+    """Whether a colour topic holds rectified images, by the names that ROS's image_proc gives (`image_rect...`)."""
     return "image_rect" in name
 
 
