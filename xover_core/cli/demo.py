@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = """\
 Make a procedural apartment, record two walks through it as rosbag2, build a map by playing the first into the mapper
-node, and localize the second with the localizer node, which starts without knowing where it is. All of it runs over DDS,
-in its own domain, on this machine only."""
+node, and localize the second with the localizer node, which starts without knowing where it is. All of it runs over
+DDS, in its own domain, on this machine only."""
 
 _REMAPS = {
     "rgb/image": "/camera/color/image_raw",
@@ -33,6 +33,8 @@ _REMAPS = {
 _INPUTS: dict[str, str | float | bool] = {"use_sim_time": True, "image_reliability": "reliable"}
 _BASE_FRAME = "base_link"
 _CAMERA_FRAME = "camera_color_optical_frame"
+_FRAME_RATE_HZ = 2.5
+_STOPS_PER_ROOM = 1
 _PLAY_TIMEOUT_S = 600.0
 _FINISH_TIMEOUT_S = 120.0
 _STOP_TIMEOUT_S = 20.0
@@ -47,9 +49,7 @@ def add_parser(subparsers: Subparsers) -> None:
         "--out", metavar="DIR", type=Path, default=Path("demo_output"), help="where results go (default: demo_output)"
     )
     parser.add_argument("--seed", type=int, default=7, help="which apartment (default: 7)")
-    parser.add_argument(
-        "--frames", metavar="N", type=int, default=240, help="frames of the query walk; the map walk has as many"
-    )
+    parser.add_argument("--rooms", metavar="N", type=int, default=3, help="rooms besides the corridor (default: 3)")
     parser.set_defaults(run=run)
 
 
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
     paths = DemoPaths(folder=args.out)
     _clear(paths)
     with _step("inventing an apartment and walking through it twice"):
-        _record_walks(paths, args.seed, args.frames)
+        _record_walks(paths, args.seed, args.rooms)
     with _step("building a map: the first walk is played into the mapper node") as clock:
         _build_map(paths)
     with _step("localizing: the second walk is played into the localizer node, which starts anywhere"):
@@ -130,17 +130,21 @@ def _clear(paths: DemoPaths) -> None:
     paths.logs.mkdir(parents=True)
 
 
-def _record_walks(paths: DemoPaths, seed: int, num_frames: int) -> None:
-    """Render two different walks through one apartment into bags."""
+def _record_walks(paths: DemoPaths, seed: int, num_rooms: int) -> None:
+    """Render two walks through one apartment into bags: another path, other stops, rooms in the opposite order."""
     from xover_core.cli.progress import frame_progress
+    from xover_core.datasets.bag_frames import BagFrames
     from xover_core.datasets.bag_writer import write_bag
     from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 
-    apartment = make_apartment(seed)
-    for walk_seed, bag in ((seed, paths.map_bag), (seed + 1, paths.query_bag)):
-        walk = ApartmentWalk(apartment, seed=walk_seed, num_frames=num_frames)
+    apartment = make_apartment(seed, num_rooms=num_rooms)
+    for bag, walk_seed, is_reverse in ((paths.map_bag, seed, False), (paths.query_bag, seed + 1, True)):
+        walk = ApartmentWalk(
+            apartment, seed=walk_seed, reverse=is_reverse, rate_hz=_FRAME_RATE_HZ, stops_per_room=_STOPS_PER_ROOM
+        )
+        frames = BagFrames(base=_BASE_FRAME, optical=_CAMERA_FRAME, T_base_camera=walk.T_base_camera)
         with frame_progress(bag.name) as progress:
-            write_bag(bag, walk, progress=progress)
+            write_bag(bag, walk, frames=frames, progress=progress)
 
 
 def _build_map(paths: DemoPaths) -> None:

@@ -66,7 +66,12 @@ def records_of_answers(
         camera_frame: whose true pose the queries give; tied to the base by static transforms.
     """
     T_base_camera = answers.transforms.lookup(base_frame, camera_frame, 0)
-    return tuple(_record(answers, item, T_base_camera) for item in queries if item.T_world_camera is not None)
+    latencies_ms = _latencies_ms(answers)
+    return tuple(
+        _record(answers, item, T_base_camera, latencies_ms.get(item.frame.stamp_ns))
+        for item in queries
+        if item.T_world_camera is not None
+    )
 
 
 def _enter(answers: RecordedAnswers, line: dict[str, Any]) -> None:
@@ -87,7 +92,7 @@ def _enter(answers: RecordedAnswers, line: dict[str, Any]) -> None:
         raise ValueError(kind)
 
 
-def _record(answers: RecordedAnswers, item: SequenceItem, T_base_camera: Mat4) -> QueryRecord:
+def _record(answers: RecordedAnswers, item: SequenceItem, T_base_camera: Mat4, latency_ms: float | None) -> QueryRecord:
     """The record of one query."""
     stamp_ns = item.frame.stamp_ns
     state = answers.states.get(stamp_ns, {"state": 0, "reason": "no answer was published", "probability": 0.0})
@@ -108,16 +113,24 @@ def _record(answers: RecordedAnswers, item: SequenceItem, T_base_camera: Mat4) -
         error_best=pose_difference(T_map_camera_best, item.T_world_camera),
         num_inliers=best["num_inliers"] if best else 0,
         keyframe_id=best["keyframe_id"] if best else 0,
-        timings_ms=_timings(answers, stamp_ns),
+        timings_ms=() if latency_ms is None else ((LATENCY_STAGE, latency_ms),),
     )
 
 
-def _timings(answers: RecordedAnswers, stamp_ns: int) -> tuple[tuple[str, float], ...]:
-    """From the arrival of the image to that of the answer, both seen by the recorder."""
-    start, state = answers.images.get(stamp_ns), answers.states.get(stamp_ns)
-    if start is None or state is None:
-        return ()
-    return ((LATENCY_STAGE, (state["received_ns"] - start) / _NS_PER_MS),)
+def _latencies_ms(answers: RecordedAnswers) -> dict[int, float]:
+    """Stamp -> milliseconds from image to answer, as the recorder saw them.
+
+    A player in lock step sends the next image while one is being processed; the time that an image waits for the answer
+    to the one before it is not counted.
+    """
+    latencies: dict[int, float] = {}
+    last_answer_ns = 0
+    for stamp_ns, state in sorted(answers.states.items()):
+        if stamp_ns in answers.images:
+            start_ns = max(answers.images[stamp_ns], last_answer_ns)
+            latencies[stamp_ns] = (state["received_ns"] - start_ns) / _NS_PER_MS
+        last_answer_ns = state["received_ns"]
+    return latencies
 
 
 def _pose(values: Sequence[float]) -> Mat4:
