@@ -134,8 +134,12 @@ def _storage_files(folder: Path) -> list[Path]:
 
 def _openable(path: Path) -> Path:
     """What to give to rosbags: the only storage file of a folder whose metadata were lost, else the path itself."""
+    if not path.exists():
+        raise DatasetError(f"{path}: no bag there; check the path.")
     if path.is_dir() and not (path / _METADATA_FILE).is_file():
         files = _storage_files(path)
+        if not files:
+            raise DatasetError(f"{path}: not a rosbag2, there is no {_METADATA_FILE}, .db3 or .mcap file in it.")
         if len(files) != 1:
             raise DatasetError(
                 f"{path}: a bag of {len(files)} files without {_METADATA_FILE}; `ros2 bag reindex` makes a new one."

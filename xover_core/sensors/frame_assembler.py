@@ -73,6 +73,7 @@ class FrameAssembler:
         self._newest_ns: int | None = None
         self._decoder = FrameDecoder(depth_scale=settings.depth_scale, names=self._names)
         self.num_dropped: Counter[DropReason] = Counter()
+        self.num_without_pose: Counter[DropReason] = Counter()
         self.num_assembled = 0
         self.num_time_jumps = 0
 
@@ -177,10 +178,12 @@ class FrameAssembler:
         return _Poses(*found)
 
     def _check_not_required(self, reason: DropReason, error: GeometryError, *, is_required: bool) -> None:
-        """Drop the frame when a pose that cannot be had is required."""
+        """Drop the frame when a pose that cannot be had is required; otherwise count it, and say so once."""
         if is_required:
             raise FrameDropError(reason, str(error)) from error
-        _LOGGER.debug("frame without pose (%s): %s", reason.value, error)
+        self.num_without_pose[reason] += 1
+        level = logging.WARNING if self.num_without_pose[reason] == 1 else logging.DEBUG
+        _LOGGER.log(level, "a frame goes on with %s: %s", reason.value, error)
 
     def _describe_missed(self, missed: MissedImage) -> tuple[DropReason, str]:
         """Reason and sentence for an image whose partner did not come."""
