@@ -27,7 +27,7 @@ unset _p _v _o
 
 
 def fix_cmake_files(prefix: Path) -> int:
-    """Point foreign include paths in `prefix`/share/*/cmake to this Python and numpy; returns how many files changed."""
+    """Point foreign include paths in `prefix`/share/*/cmake to this Python; returns how many files changed."""
     replacements = (
         (_FOREIGN_PYTHON + r"lib/python3\.\d+/site-packages/numpy/_core/include", numpy.get_include()),
         (_FOREIGN_PYTHON + r"include/python3\.\d+", sysconfig.get_paths()["include"]),

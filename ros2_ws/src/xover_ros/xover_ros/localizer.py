@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The localizer: frames in, ranked pose hypotheses and the transform from map to odometry out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry
+from numpy.typing import NDArray
+from xover_core.localization.localizer import Localizer as CoreLocalizer
+from xover_core.localization.localizer import load_localizer
+
+from xover_core.errors import GeometryError, MapFormatError
+from xover_core.geometry.transform_buffer import TransformBuffer
+from xover_core.geometry.transforms import invert
+from xover_core.landmark_map.landmark_map import LandmarkMap
+from xover_core.sensors.assembly import AssembledFrame
+from xover_core.sensors.camera_pose_source import CameraPoseSource
+from xover_core.types import LocalizationResult, LocalizationState, Mat4, PoseHint, Scene, SceneMatch
+from xover_ros.diagnostics import WARN, StatusLine
+from xover_ros.frame_inputs import PoseSources
+from xover_ros.frame_node import FrameNode
+from xover_ros.frame_pipeline import FramePipeline, Publish
+from xover_ros.localizer_outputs import Answer, LocalizerOutputs, describe_result, match_picture
+from xover_ros.localizer_services import LocalizerServices
+from xover_ros.map_url import path_of_map_url
+from xover_ros.message_conversions import covariance_matrix, move_covariance, pose_matrix, stamp_to_ns
+from xover_ros.node_settings import LocalizerNodeSettings
+from xover_ros.pose_inputs import PoseInput
+from xover_ros.qos import reliable, sensor_input
+from xover_ros.result_messages import ResultFrames, state_of_result
+from xover_ros.update_gate import GateLimits, UpdateGate
+
+CORE_GROUPS = ("encoder", "retrieval", "matching", "solver", "verification", "decision", "random_seed")
+LIVE_PARAMETERS = frozenset(
+    {"publish_tf", "transform_tolerance", "update_min_d", "update_min_a", "update_max_s", "max_rate_hz"}
+)
+
+
+class Localizer(FrameNode[LocalizerNodeSettings]):
+    """Says where the robot is in a map, starting from nothing."""
+
+    def __init__(self) -> None:
+        """Make an unconfigured node."""
+        super().__init__("localizer", LocalizerNodeSettings(), CORE_GROUPS, LIVE_PARAMETERS)
+        self._core: CoreLocalizer | None = None  # belongs to the worker; only replaced there
+        self._outputs: LocalizerOutputs | None = None  # while active
+        self._gate = UpdateGate(_limits(self._settings))
+        self._last: Answer | None = None
+        self._hint: PoseWithCovarianceStamped | None = None  # waits for the first frame
+        self._extrinsics: tuple[str, Mat4] | None = None  # optical frame, T_base_camera
+        self._wants_matches = False
+        self._map_path = Path()
+        self._scene_names: dict[int, str] = {}  # given since the map was loaded
+        self._services = LocalizerServices(self, self._mailbox)
+
+    # What services need.
+
+    @property
+    def pipeline(self) -> FramePipeline | None:
+        """The worker; None while unconfigured."""
+        return self._pipeline
+
+    @property
+    def core(self) -> CoreLocalizer:
+        """The core's localizer; ask for it in the worker only."""
+        if self._core is None:
+            raise MapFormatError("no map: the localizer is not configured.")
+        return self._core
+
+    @property
+    def map_path(self) -> Path:
+        """The map file that is loaded."""
+        return self._map_path
+
+    @property
+    def settings(self) -> LocalizerNodeSettings:
+        """The node's settings as they are now."""
+        return self._settings
+
+    def load_core(self, path: Path) -> CoreLocalizer:
+        """Load another map, replacing the present one only when it is good; in the worker."""
+        self._core = load_localizer(path, self._core_settings)
+        self._map_path = path
+        return self._core
+
+    def use_map(self, landmark_map: LandmarkMap) -> None:
+        """A new map has been loaded: show it and start from nothing."""
+        self._scene_names.clear()
+        if self._outputs is not None:
+            self._outputs.show_map(landmark_map)
+        self.forget_belief("another map was loaded.")
+
+    def rename_scene(self, scene: Scene) -> None:
+        """A scene has got another name in the map file: tell that one from now on."""
+        self._scene_names[scene.scene_id] = scene.name
+
+    def with_new_names(self, scenes: tuple[SceneMatch, ...]) -> tuple[SceneMatch, ...]:
+        """Scenes with the names given since the map was loaded."""
+        names = self._scene_names
+        return tuple(dataclasses.replace(s, name=names.get(s.scene_id, s.name)) for s in scenes)
+
+    def forget_belief(self, reason: str) -> None:
+        """Start from nothing: no transform, no pose, until the next accepted answer."""
+        if self._pipeline is not None:
+            self._pipeline.forget()
+            self._pipeline.submit(self._reset_core)
+        self._last = self._hint = None
+        self._gate.reset()
+        if self._outputs is not None:
+            self._outputs.broadcaster.forget()
+            self._publish_unknown(reason)
+
+    def force_update(self) -> None:
+        """Process the next frame although the robot may stand still."""
+        self._gate.force_next()
+
+    # Work.
+
+    def _load(self) -> None:
+        path = path_of_map_url(self._settings.map_file)
+        header = self.load_core(path).landmark_map.header
+        self.get_logger().info(f"map {path}: id {header.map_id}, revision {header.revision}, model {header.model.name}")
+
+    def _unload(self) -> None:
+        self._core = None
+
+    def _reset_core(self) -> None:
+        if self._core is not None:
+            self._core.reset()
+
+    def _process(self, frame: AssembledFrame) -> Publish:
+        result = self.core.process(frame.frame)
+        picture = match_picture(frame.frame.rgb, result, self.core.landmark_map) if self._wants_matches else None
+        return lambda: self._publish(result, picture, frame.frame.camera_frame_id)
+
+    def _publish(self, result: LocalizationResult, picture: NDArray[np.uint8] | None, camera_frame: str) -> None:
+        """Publish an answer and remember it."""
+        result = dataclasses.replace(result, scenes=self.with_new_names(result.scenes))
+        if self._outputs is None or self._extrinsics is None:
+            return
+        frames = ResultFrames(
+            map_frame=self._settings.global_frame_id,
+            camera_frame=camera_frame,
+            T_camera_body=invert(self._extrinsics[1]),
+        )
+        self._last = Answer(result=result, frames=frames)
+        self._outputs.publish(Answer(result=result, frames=frames, picture=picture))
+        self._services.answer_waiting(result)
+
+    def _publish_unknown(self, reason: str) -> None:
+        """Tell that nothing is known."""
+        stamp_ns = self.get_clock().now().nanoseconds
+        result = LocalizationResult(stamp_ns=stamp_ns, state=LocalizationState.UNKNOWN, reason=reason)
+        if self._outputs is not None:
+            self._outputs.publish_state(state_of_result(result, self._settings.global_frame_id))
+
+    # Inputs.
+
+    def _is_due(self, frame: AssembledFrame) -> bool:
+        if not self._find_extrinsics(frame.frame.camera_frame_id, frame.frame.stamp_ns):
+            return False
+        self._pass_on_hint()
+        self._wants_matches = self._outputs is not None and self._outputs.wants_matches
+        is_localized = self._last is not None and self._last.result.state is LocalizationState.LOCALIZED
+        return self._gate.admits(frame.frame.stamp_ns, frame.frame.T_odom_camera, is_localized=is_localized)
+
+    def _find_extrinsics(self, camera_frame: str, stamp_ns: int) -> bool:
+        """Look up where the camera sits on the robot; without that, the robot's pose cannot be told."""
+        if self._inputs is None:
+            return False
+        try:
+            T_base_camera = self._inputs.transforms.lookup(self._settings.base_frame_id, camera_frame, stamp_ns)
+        except GeometryError as error:
+            self._problems.report("no extrinsics", f"frame dropped: /tf, /tf_static: {error}")
+            return False
+        self._extrinsics = (camera_frame, T_base_camera)
+        return True
+
+    def _make_sources(self, transforms: TransformBuffer) -> PoseSources:
+        settings = self._settings
+        if not settings.odom_frame_id:
+            return PoseSources()
+        odometry = CameraPoseSource(
+            transforms,
+            name=settings.odom_topic or f"TF {settings.odom_frame_id} -> camera",
+            fixed_frame=settings.odom_frame_id,
+            pose_stream_body=settings.base_frame_id if settings.odom_topic else None,
+        )
+        return PoseSources(odometry=odometry)
+
+    def _make_pose_input(self, sources: PoseSources, on_pose: Callable[[], None]) -> PoseInput | None:
+        if sources.odometry is None or not self._settings.odom_topic:
+            return None
+        return PoseInput(
+            self,
+            self._settings.odom_topic,
+            Odometry,
+            sensor_input(self._settings.image_reliability, 100),
+            source=sources.odometry,
+            frame_id=self._settings.odom_frame_id,
+            problems=self._problems,
+            on_pose=on_pose,
+        )
+
+    def _begin(self) -> None:
+        landmark_map = self._configured_pipeline().submit(lambda: self.core.landmark_map).result()
+        self._outputs = LocalizerOutputs(self, self._settings, landmark_map)
+        self._hint_input = self.create_subscription(
+            PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, reliable()
+        )
+        self._gate.reset()
+        self._apply_settings()
+        if self._last is None:
+            self._publish_unknown("no frame has been processed yet.")
+        else:
+            self._outputs.publish(self._last)
+
+    def _end(self) -> None:
+        if self._outputs is not None:
+            self._outputs.destroy()
+            self.destroy_subscription(self._hint_input)
+            self._outputs = None
+
+    def _handle_time_jump(self) -> None:
+        self.forget_belief("time went back, so the robot may be anywhere.")
+
+    def _apply_settings(self) -> None:
+        self._gate.limits = _limits(self._settings)
+        if self._outputs is not None:
+            self._outputs.broadcaster.is_enabled = self._settings.publish_tf
+            self._outputs.broadcaster.tolerance_s = self._settings.transform_tolerance
+
+    # Hints.
+
+    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
+        """Somebody says where the robot's base is; it re-weights hypotheses and decides nothing."""
+        expected, frame_id = self._settings.global_frame_id, message.header.frame_id.lstrip("/")
+        if frame_id != expected:
+            text = f"ignored: expected a pose in frame {expected!r}, got frame {frame_id!r}; set RViz's fixed frame."
+            self._problems.report("wrong frame in initialpose", f"{self.resolve_topic_name('initialpose')}: {text}")
+            return
+        self._hint = message
+        self._pass_on_hint()
+
+    def _pass_on_hint(self) -> None:
+        """Give the hint to the core as soon as it is known where the camera sits on the robot."""
+        message, self._hint = self._hint, None
+        if message is None or self._pipeline is None:
+            return
+        if self._extrinsics is None:
+            self._hint = message
+            return
+        T_base_camera = self._extrinsics[1]
+        try:
+            T_map_base = pose_matrix(message.pose.pose)
+            covariance = move_covariance(covariance_matrix(message.pose), T_map_base, T_base_camera)
+        except GeometryError as error:
+            self._problems.report("unusable initialpose", f"{self.resolve_topic_name('initialpose')}: {error}")
+            return
+        stamp_ns = stamp_to_ns(message.header.stamp) or self.get_clock().now().nanoseconds
+        hint = PoseHint(stamp_ns=stamp_ns, T_map_camera=T_map_base @ T_base_camera, covariance=covariance)
+        self._pipeline.submit(lambda: self.core.set_hint(hint))
+        self.force_update()
+
+    # Diagnostics.
+
+    def _describe_work(self) -> StatusLine:
+        values: dict[str, object] = {"map_file": self._settings.map_file, "backend": self._settings.backend}
+        if self._outputs is not None:
+            values |= self._outputs.describe_map()
+        if self._last is None:
+            return StatusLine(name="localization", level=WARN, message="nothing is known yet", values=values)
+        return describe_result(self._last.result, self.get_clock().now().nanoseconds, values)
+
+
+def _limits(settings: LocalizerNodeSettings) -> GateLimits:
+    return GateLimits(
+        max_rate_hz=settings.max_rate_hz,
+        min_translation=settings.update_min_d,
+        min_rotation=settings.update_min_a,
+        max_wait_s=settings.update_max_s,
+    )
