@@ -33,6 +33,7 @@ setup(
             "localizer = xover_ros.localizer_node:main",
             "mapper = xover_ros.mapper_node:main",
             "bag_player = xover_ros.bag_player:main",
+            "demo_recorder = xover_ros.demo_recorder:main",
         ],
     },
 )

@@ -30,11 +30,19 @@ _RECTIFIED_TOPIC = "image_rect"  # so image_proc calls what it has rectified; th
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseSources:
-    """Where the camera's poses come from, and which of them a frame must have."""
+    """Where the camera's poses come from; a frame must have those for which there is a source.
+
+    Attributes:
+        odometry: of T_odom_camera.
+        world: of T_map_camera.
+        name: the topic or chain of transforms, for messages.
+        skip: (parent, child) of a transform that is left out of the tree: what the node publishes itself.
+    """
 
     odometry: CameraPoseSource | None = None
     world: CameraPoseSource | None = None
-    is_world_pose_required: bool = False
+    name: str = ""
+    skip: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,9 +112,8 @@ class FrameInputs:
             world=sources.world,
             names=names,
         )
-        own_transform = (settings.global_frame_id, settings.odom_frame_id)
-        skip = None if sources.is_world_pose_required else own_transform
-        self._listener = TransformListener(node, transforms, problems, on_transforms=self.advance, skip=skip)
+        self._pose_name = sources.name
+        self._listener = TransformListener(node, transforms, problems, on_transforms=self.advance, skip=sources.skip)
         self._subscriptions = self._subscribe()
         self._timer = node.create_timer(_POLL_PERIOD_S, self.advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
@@ -195,14 +202,9 @@ class FrameInputs:
 
     def _describe(self, dropped: DroppedFrame) -> str:
         """The sentence of a dropped frame, with the topic in front."""
-        settings = self._settings
-        if dropped.reason is DropReason.NO_ODOMETRY:
-            source = settings.odom_topic or f"TF {settings.odom_frame_id} -> camera"
-        elif dropped.reason is DropReason.NO_WORLD_POSE:
-            source = f"pose of the camera in {settings.global_frame_id}"
-        else:
-            return f"frame dropped: {dropped.message}"
-        return f"frame dropped: {source}: {dropped.message}"
+        is_pose_missing = dropped.reason in (DropReason.NO_ODOMETRY, DropReason.NO_WORLD_POSE)
+        source = f"{self._pose_name}: " if is_pose_missing else ""
+        return f"frame dropped: {source}{dropped.message}"
 
 
 def _topics(settings: InputSettings) -> tuple[str, str, str]:
@@ -222,6 +224,6 @@ def _assembler_settings(settings: InputSettings, sources: PoseSources) -> Assemb
         max_pose_wait_s=settings.wait_for_transform,
         depth_scale=settings.depth_scale,
         is_odometry_required=sources.odometry is not None,
-        is_world_pose_required=sources.is_world_pose_required,
+        is_world_pose_required=sources.world is not None,
         queue_size=settings.sync_queue_size,
     )

@@ -29,13 +29,12 @@ from xover_ros.localizer_outputs import Answer, LocalizerOutputs, describe_resul
 from xover_ros.localizer_services import LocalizerServices
 from xover_ros.map_url import path_of_map_url
 from xover_ros.message_conversions import covariance_matrix, move_covariance, pose_matrix, stamp_to_ns
-from xover_ros.node_settings import LocalizerNodeSettings
+from xover_ros.node_settings import LOCALIZER_CORE_GROUPS, LocalizerNodeSettings
 from xover_ros.pose_inputs import PoseInput
 from xover_ros.qos import reliable, sensor_input
 from xover_ros.result_messages import ResultFrames, state_of_result
 from xover_ros.update_gate import GateLimits, UpdateGate
 
-CORE_GROUPS = ("encoder", "retrieval", "matching", "solver", "verification", "decision", "random_seed")
 LIVE_PARAMETERS = frozenset(
     {"publish_tf", "transform_tolerance", "update_min_d", "update_min_a", "update_max_s", "max_rate_hz"}
 )
@@ -46,7 +45,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
 
     def __init__(self) -> None:
         """Make an unconfigured node."""
-        super().__init__("localizer", LocalizerNodeSettings(), CORE_GROUPS, LIVE_PARAMETERS)
+        super().__init__("localizer", LocalizerNodeSettings(), LOCALIZER_CORE_GROUPS, LIVE_PARAMETERS)
         self._core: CoreLocalizer | None = None  # belongs to the worker; only replaced there
         self._outputs: LocalizerOutputs | None = None  # while active
         self._gate = UpdateGate(_limits(self._settings))
@@ -185,13 +184,15 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         settings = self._settings
         if not settings.odom_frame_id:
             return PoseSources()
+        topic = self.resolve_topic_name(settings.odom_topic) if settings.odom_topic else ""
+        name = topic or f"TF {settings.odom_frame_id} -> camera"
         odometry = CameraPoseSource(
             transforms,
-            name=settings.odom_topic or f"TF {settings.odom_frame_id} -> camera",
+            name=name,
             fixed_frame=settings.odom_frame_id,
-            pose_stream_body=settings.base_frame_id if settings.odom_topic else None,
+            pose_stream_body=settings.base_frame_id if topic else None,
         )
-        return PoseSources(odometry=odometry)
+        return PoseSources(odometry=odometry, name=name, skip=(settings.global_frame_id, settings.odom_frame_id))
 
     def _make_pose_input(self, sources: PoseSources, on_pose: Callable[[], None]) -> PoseInput | None:
         if sources.odometry is None or not self._settings.odom_topic:

@@ -23,13 +23,12 @@ from xover_ros.frame_inputs import PoseSources
 from xover_ros.frame_node import FrameNode
 from xover_ros.frame_pipeline import Publish
 from xover_ros.map_url import path_of_map_url
-from xover_ros.node_settings import MapperNodeSettings
+from xover_ros.node_settings import MAPPER_CORE_GROUPS, MapperNodeSettings
 from xover_ros.pose_inputs import PoseInput
 from xover_ros.qos import sensor_input
 from xover_ros.scene_naming import answer_name_scene
 from xover_ros.update_gate import GateLimits, UpdateGate
 
-CORE_GROUPS = ("encoder", "mapping", "random_seed")
 LIVE_PARAMETERS = frozenset({"max_rate_hz", "finish_on_shutdown"})
 
 
@@ -38,7 +37,7 @@ class Mapper(FrameNode[MapperNodeSettings]):
 
     def __init__(self) -> None:
         """Make an unconfigured node."""
-        super().__init__("mapper", MapperNodeSettings(), CORE_GROUPS, LIVE_PARAMETERS)
+        super().__init__("mapper", MapperNodeSettings(), MAPPER_CORE_GROUPS, LIVE_PARAMETERS)
         self._builder: MapBuilder | None = None  # belongs to the worker
         self._written: Path | None = None  # the file that this process has begun
         self._gate = UpdateGate(GateLimits(max_rate_hz=self._settings.max_rate_hz))
@@ -105,13 +104,15 @@ class Mapper(FrameNode[MapperNodeSettings]):
 
     def _make_sources(self, transforms: TransformBuffer) -> PoseSources:
         settings = self._settings
+        topic = self.resolve_topic_name(settings.pose_topic) if settings.pose_topic else ""
+        name = topic or f"TF {settings.global_frame_id} -> camera"
         world = CameraPoseSource(
             transforms,
-            name=settings.pose_topic or f"TF {settings.global_frame_id} -> camera",
+            name=name,
             fixed_frame=settings.global_frame_id,
-            pose_stream_body=settings.base_frame_id if settings.pose_topic else None,
+            pose_stream_body=settings.base_frame_id if topic else None,
         )
-        return PoseSources(world=world, is_world_pose_required=True)
+        return PoseSources(world=world, name=name)
 
     def _make_pose_input(self, sources: PoseSources, on_pose: Callable[[], None]) -> PoseInput | None:
         if not self._settings.pose_topic or sources.world is None:

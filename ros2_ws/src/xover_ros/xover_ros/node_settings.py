@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 from xover_core.config import Settings, setting
 
+# the groups and single keys of `XoverSettings` that each node declares besides its own
+LOCALIZER_CORE_GROUPS = ("encoder", "retrieval", "matching", "solver", "verification", "decision", "random_seed")
+MAPPER_CORE_GROUPS = ("encoder", "mapping", "random_seed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSettings(Settings):
     """What the localizer and the mapper share: where frames come from and how they are put together."""
 
-    preset: str = setting("", "preset of xover_core over which the other parameters are laid; empty: the defaults")
     autostart: bool = setting(True, "configure and activate without a lifecycle manager")
     global_frame_id: str = setting("map", "frame of the map")
-    odom_frame_id: str = setting("odom", "frame of the odometry; empty: the robot has none, each frame stands alone")
     base_frame_id: str = setting("base_link", "frame of the robot, whose pose is given")
-    odom_topic: str = setting("odom", "nav_msgs/Odometry; empty: odometry comes by TF only")
     rgb_transport: str = setting(
         "raw", "raw: rgb/image, compressed: rgb/image/compressed", choices=("raw", "compressed")
     )
@@ -42,6 +43,8 @@ class LocalizerNodeSettings(InputSettings):
     """The localizer node."""
 
     map_file: str = setting("", "map to localize in: a path or file:///absolute/path")
+    odom_frame_id: str = setting("odom", "frame of the odometry; empty: the robot has none, each frame stands alone")
+    odom_topic: str = setting("odom", "nav_msgs/Odometry; empty: odometry comes by TF only")
     publish_tf: bool = setting(True, "publish the transform global_frame_id -> odom_frame_id")
     transform_tolerance: float = setting(
         1.0, "how far the published transform is post-dated, s", minimum=0.0, maximum=60.0

@@ -14,7 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from xover_core.config import Settings, XoverSettings
-from xover_core.config_io import flatten, load_preset, override
+from xover_core.config_io import flatten, override
 from xover_core.errors import ConfigError
 
 # core settings that have a short name at other localizers: core key -> parameter
@@ -44,13 +44,12 @@ class NodeParameters(Generic[NodeSettingsT]):
             core_groups: groups and single keys of `XoverSettings` to declare, for example `decision`, `random_seed`.
 
         Raises:
-            ConfigError: a value given by the user is refused, or the preset does not exist.
+            ConfigError: a value given by the user is refused.
         """
         self._node = node
         self._node_defaults = defaults
         given = _take_overrides(node)
-        preset = given.get("preset", "")
-        self._core_defaults = load_preset(preset) if preset else XoverSettings()
+        self._core_defaults = XoverSettings()
         groups = frozenset(core_groups)
         self._node_keys = {key: spec for key, spec, _ in flatten(defaults)}
         self._core_keys = {  # parameter name -> (key in the tree, declaration)
