@@ -12,11 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from xover_core.errors import SensorDataError
-from xover_core.sensors.compressed_images import (
-    encode_compressed_color,
-    encode_compressed_depth,
-    encode_inverse_depth,
-)
+from xover_core.sensors.compressed_images import encode_compressed_color, encode_compressed_depth
 from xover_core.sensors.image_decoding import decode_color, decode_depth, resize_depth_to_color
 from xover_core.sensors.messages import RawCompressedImage, RawImage
 
@@ -190,6 +186,15 @@ def test_inverse_depth_known_answer() -> None:
     data = struct.pack("<iff", 0, 10100.0, -1009.0) + png
     depth = decode_depth(compressed("32FC1; compressedDepth", data), depth_scale=1000.0)
     np.testing.assert_allclose(depth, [[2.0, 0.0]], rtol=1e-6)
+
+
+def encode_inverse_depth(depth: NDArray[np.float32]) -> bytes:
+    """What compressed_depth_image_transport publishes for 32FC1 with its default parameters."""
+    a, b = 100.0 * 101.0, 1 - 100.0 * 101.0 / 10.0
+    is_kept = (depth > 0) & (depth < 10)
+    inverse = np.where(is_kept, a / np.where(is_kept, depth, 1) + b, 0)
+    png = cv2.imencode(".png", inverse.astype(np.uint16))[1].tobytes()
+    return struct.pack("<iff", 0, a, b) + png
 
 
 def test_inverse_depth_round_trip() -> None:

@@ -22,9 +22,6 @@ from xover_core.types import Float32Array
 _HEADER = struct.Struct("<iff")
 _INVERSE_DEPTH_FORMAT = 0
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# The defaults of compressed_depth_image_transport.
-_QUANTIZATION_DEPTH = 100.0
-_MAX_DEPTH = 10.0
 
 
 def decode_compressed_color(image: RawCompressedImage) -> NDArray[np.uint8]:
@@ -74,19 +71,6 @@ def encode_compressed_depth(depth_mm: NDArray[np.uint16]) -> bytes:
     """(H, W) depth in millimetres as the data of a message with the format `16UC1; compressedDepth png`."""
     is_done, data = cv2.imencode(".png", depth_mm, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     return _HEADER.pack(_INVERSE_DEPTH_FORMAT, 0.0, 0.0) + _encoded(is_done, data, "PNG")
-
-
-def encode_inverse_depth(depth: Float32Array) -> bytes:
-    """(H, W) depth in metres as the data of a message with the format `32FC1; compressedDepth png`.
-
-    Readings of 10 m and more are lost, as in compressed_depth_image_transport with its default parameters.
-    """
-    a = _QUANTIZATION_DEPTH * (_QUANTIZATION_DEPTH + 1)
-    b = 1 - a / _MAX_DEPTH
-    is_kept = (depth > 0) & (depth < _MAX_DEPTH)
-    inverse = np.where(is_kept, a / np.where(is_kept, depth, 1) + b, 0)
-    is_done, data = cv2.imencode(".png", np.clip(inverse, 0, 65535).astype(np.uint16))
-    return _HEADER.pack(_INVERSE_DEPTH_FORMAT, a, b) + _encoded(is_done, data, "PNG")
 
 
 def _depth_from_inverse(inverse: NDArray[Any], a: float, b: float) -> Float32Array:
