@@ -28,7 +28,7 @@ class ApartmentWalk:
         self, apartment: Apartment, *, seed: int = 0, rate_hz: float = 5.0, num_frames: int | None = None,
         reverse: bool = False, intrinsics: CameraIntrinsics = DEFAULT_INTRINSICS, noise: SensorNoise | None = None,
         drift: OdometryDrift | None = None, robot: RobotSettings | None = None, device: str = "cpu",
-        start_stamp_ns: int = 1_000_000_000, stops_per_room: int = 2,
+        start_stamp_ns: int = 1_000_000_000, stops_per_room: int = 1,
     ) -> None:  # fmt: skip
         """Plan the drive; nothing is rendered yet.
 

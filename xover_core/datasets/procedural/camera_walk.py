@@ -90,7 +90,7 @@ class _State:
 
 def plan_walk(
     apartment: Apartment, seed: int, *, rate_hz: float = 5.0, num_frames: int | None = None, reverse: bool = False,
-    stops_per_room: int = 2, robot: RobotSettings | None = None,
+    stops_per_room: int = 1, robot: RobotSettings | None = None,
 ) -> Walk:  # fmt: skip
     """Plan and simulate a walk through all rooms.
 
@@ -114,7 +114,7 @@ def plan_walk(
     robot = robot or RobotSettings()
     rng = np.random.default_rng([seed, 11])
     floor = DrivableFloor(apartment, max_z=robot.camera_height + 0.25)
-    driver = _Driver(floor, robot, rng)
+    driver = _Driver(apartment, floor, robot, rng)
     wanted = math.inf if num_frames is None else num_frames / rate_hz
     driver.start(_room_stops(apartment, floor, robot, rng, stops_per_room, reverse))
     while driver.duration < wanted:
@@ -151,7 +151,9 @@ def _room_stops(
         points = floor.free_points(room.lower, room.upper, radius)
         points = points[floor.reachable(points, anchor, radius)] if len(points) else points
         count = 1 if room.room_type is RoomType.CORRIDOR else stops_per_room
-        stops += _spread(rng, points, count)
+        clearance = np.array([floor.clearance(x, y) for x, y in points])
+        # not in tight corners, where there is nothing but wall to see
+        stops += _spread(rng, points[clearance >= np.median(clearance)] if len(points) else points, count)
     return stops
 
 
@@ -181,7 +183,8 @@ def _spread(rng: np.random.Generator, points: Float64Array, count: int) -> list[
 class _Driver:
     """Simulates the base: follows paths by pure pursuit, turns on the spot, keeps to its limits."""
 
-    def __init__(self, floor: DrivableFloor, robot: RobotSettings, rng: np.random.Generator) -> None:
+    def __init__(self, apartment: Apartment, floor: DrivableFloor, robot: RobotSettings, rng: np.random.Generator) -> None:
+        self._apartment = apartment
         self._floor = floor
         self._robot = robot
         self._rng = rng
@@ -225,15 +228,27 @@ class _Driver:
         self._stop()
 
     def _look_around(self) -> None:
-        """Turn on the spot to some directions, sometimes all the way round, with short rests."""
-        if self._rng.random() < 0.35:
-            turns = [math.copysign(2 * math.pi, self._rng.random() - 0.5)]
-        else:
-            turns = [float(t) for t in self._rng.uniform(-2.2, 2.2, int(self._rng.integers(1, 4)))]
-        for turn in turns:
-            self._turn(turn, float(self._rng.uniform(0.5, 1.0)))
+        """Turn on the spot, sometimes all the way round, else to directions with something to see; short rests."""
+        if self._rng.random() < 0.25:
+            self._turn(math.copysign(2 * math.pi, self._rng.random() - 0.5), float(self._rng.uniform(0.6, 1.0)))
+            return
+        for _ in range(int(self._rng.integers(1, 4))):
+            headings = self._rng.uniform(-math.pi, math.pi, 6)
+            heading = max(headings.tolist(), key=self._view_depth)
+            self._turn(_wrap(heading - self._state.yaw), float(self._rng.uniform(0.5, 1.0)))
             for _ in range(int(self._rng.uniform(0, 0.6) / _TIME_STEP)):
                 self._step(0.0, 0.0)
+
+    def _view_depth(self, yaw: float) -> float:
+        """Distance to the wall of the room in a direction, up to 3.5 m; 0 in a doorway."""
+        room = self._apartment.room_at(self._state.x, self._state.y)
+        if room is None:
+            return 0.0
+        depth = 3.5
+        for start, step, low, high in zip((self._state.x, self._state.y), (math.cos(yaw), math.sin(yaw)), room.lower, room.upper, strict=True):
+            if abs(step) > 1e-6:
+                depth = min(depth, ((high if step > 0 else low) - start) / step)
+        return depth
 
     def _turn(self, angle: float, pace: float) -> None:
         """Turn by an angle at a share of the highest rate."""

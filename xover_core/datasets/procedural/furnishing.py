@@ -63,6 +63,7 @@ class RoomFurnisher:
         """Large things first, then what goes on walls and on other things."""
         _RECIPES[self.room.room_type](self)
         self.dress_windows()
+        self.fill_up()
         self.hang_decor()
         self.hang_ceiling_lamps()
         return self.objects
@@ -132,6 +133,17 @@ class RoomFurnisher:
             self.add(design, position, support.yaw + turn, support.object_id)
             x += width + 0.03
 
+    def fill_up(self) -> None:
+        """Along walls that are still bare: low furniture, plants, boxes."""
+        length = sum(s.end - s.start for s in self.space.sides)
+        choice: tuple[tuple[Builder, str], ...] = (
+            (decor.floor_box, ""), (decor.floor_box, ""), (decor.plant, ""), (_nightstand, "living"),
+            (storage.shoe_rack, "high"), (seats.stool, ""), (_cupboard, "living"), (decor.floor_lamp, ""),
+        )  # fmt: skip
+        for _ in range(int(self.rng.poisson(0.16 * length * self.clutter))):
+            build, things = choice[int(self.rng.integers(len(choice)))]
+            self.against_wall(build, things)
+
     def lay_rug(self, anchor: SceneObject | None, distance: float) -> None:
         """Lay a rug before an anchor, or in the middle of the room; at most one for each room."""
         design = decor.rug(self.rng)
@@ -162,7 +174,7 @@ class RoomFurnisher:
             self.hang(decor.wall_clock(self.decor_rng), (1.6, 1.9))
         for _ in range(int(self.decor_rng.poisson(length * (0.1 if is_wet else 0.4) * self.clutter))):
             design = decor.picture(self.decor_rng) if self.decor_rng.random() < 0.55 else decor.poster(self.decor_rng)
-            self.hang(design, (0.9, 1.55))
+            self.hang(design, (0.75, 1.6))
         for _ in range(int(self.decor_rng.integers(1, 3))):
             self.hang(decor.light_switch(self.decor_rng), (1.05, 1.1))
 

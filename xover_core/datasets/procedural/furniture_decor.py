@@ -9,9 +9,9 @@ import numpy as np
 
 from xover_core.datasets.procedural import materials
 from xover_core.datasets.procedural.furniture_model import FurnitureModel, Surface, box, cylinder, ellipsoid, legs, model, rod
-from xover_core.datasets.procedural.scene import Material, ObjectClass, Primitive, Texture
+from xover_core.datasets.procedural.scene import Material, ObjectClass, Primitive
 
-LAMP_GLOW = 2.2
+_LAMP_GLOW = 2.2
 
 
 def floor_lamp(rng: np.random.Generator) -> FurnitureModel:
@@ -56,7 +56,7 @@ def plant(rng: np.random.Generator, *, is_small: bool = False) -> FurnitureModel
     scale = float(rng.uniform(0.25, 0.35) if is_small else rng.uniform(0.75, 1.1))
     pot = materials.lacquer(rng, ("white", "brown", "orange", "dark grey", "blue", "beige"))
     green = materials.vary(rng, ((0.25, 0.45, 0.18), (0.18, 0.36, 0.16), (0.36, 0.5, 0.2))[int(rng.integers(3))], 0.1)
-    leaf = Material(texture=Texture(kind="leaf", seed=int(rng.integers(6)), colors=(green,)), tile=None, gloss=0.2)
+    leaf = materials.tinted("leaf", int(rng.integers(6)), green, None, gloss=0.2)
     pot_height = 0.32 * scale
     parts = [
         cylinder((0, 0, 0), 0.17 * scale, pot_height, pot.material),
@@ -83,7 +83,7 @@ def tv_board(rng: np.random.Generator) -> FurnitureModel:
     black = materials.solid((0.04, 0.04, 0.05), gloss=0.6)
     parts = [
         box((0, 0, 0.05), (width, 0.42, 0.42), body.material),
-        box((0, -0.205, 0.08), (width - 0.04, 0.02, 0.36), materials.picture(rng, "front", color=body.material.texture.colors[0])),
+        box((0, -0.205, 0.08), (width - 0.04, 0.02, 0.36), materials.picture(rng, "front", color=materials.base_color(body.material))),
         box((0, 0.05, 0.47), (0.4, 0.2, 0.02), black),
         box((0, 0.06, 0.49), (0.08, 0.04, 0.1), black),
         box((0, 0.06, 0.56), (tv, 0.05, tv * 0.58), black),
@@ -200,15 +200,15 @@ def coat_rack(rng: np.random.Generator) -> FurnitureModel:
 def curtain(rng: np.random.Generator, width: float, height: float) -> FurnitureModel:
     """One side of a pair of curtains."""
     name, color = materials.draw_color(rng, ())
-    texture = Texture(kind="ribs", seed=int(rng.integers(1000)), colors=(color,))
-    named = materials.NamedMaterial(material=Material(texture=texture, tile=(0.9, 1.0), mottle=0.1), color_name=name)
+    folds = materials.tinted("ribs", int(rng.integers(8)), color, (0.9, 1.0), mottle=0.1)
+    named = materials.NamedMaterial(material=folds, color_name=name)
     parts = [box((0, 0, 0), (width, 0.07, height), named.material)]
     return model(ObjectClass.CURTAIN, (width, 0.07, height), parts, named)
 
 
 def radiator(rng: np.random.Generator, width: float) -> FurnitureModel:
     """A ribbed radiator."""
-    fins = Material(texture=Texture(kind="ribs", seed=int(rng.integers(8)), colors=((0.9, 0.9, 0.88),)), tile=(0.5, 0.5), mottle=0.05)
+    fins = materials.tinted("ribs", int(rng.integers(8)), (0.9, 0.9, 0.88), (0.5, 0.5), mottle=0.05)
     parts = [
         box((0, 0, 0.12), (width, 0.07, 0.5), fins),
         rod((width / 2 + 0.03, 0.0, 0.15), 0.02, 0.08, materials.metal(rng).material, (0.0, float(np.pi / 2), 0.0)),
@@ -233,8 +233,8 @@ def floor_box(rng: np.random.Generator) -> FurnitureModel:
         cardboard = materials.picture(rng, "parcel", color=materials.vary(rng, (0.68, 0.5, 0.32)))
         return model(ObjectClass.BOX, (width, depth, height), [box((0, 0, 0), (width, depth, height), cardboard)])
     if choice < 0.75:
-        texture = Texture(kind="wicker", seed=int(rng.integers(100)), colors=(materials.vary(rng, (0.66, 0.48, 0.28), 0.1),))
-        parts = [cylinder((0, 0, 0), width / 2, height, Material(texture=texture, tile=(0.4, 0.4)))]
+        cane = materials.tinted("wicker", int(rng.integers(8)), materials.vary(rng, (0.66, 0.48, 0.28), 0.1), (0.4, 0.4))
+        parts = [cylinder((0, 0, 0), width / 2, height, cane)]
         parts.append(ellipsoid((0, 0, height - 0.08), (width * 0.9, width * 0.9, 0.16), materials.fabric(rng).material))
         return model(ObjectClass.BASKET, (width, width, height + 0.08), parts)
     named = materials.lacquer(rng)
@@ -362,7 +362,7 @@ def _lamp_shade(rng: np.random.Generator) -> Material:
     """Cloth or glass that glows."""
     color = ((0.98, 0.93, 0.82), (0.95, 0.85, 0.65), (0.9, 0.93, 0.96), (0.9, 0.6, 0.4))[int(rng.integers(4))]
     kind = "weave" if rng.random() < 0.5 else "plain"
-    return Material(texture=Texture(kind=kind, seed=int(rng.integers(6)), colors=(color,)), tile=(0.3, 0.3), emission=LAMP_GLOW)
+    return materials.tinted(kind, int(rng.integers(6)), color, (0.3, 0.3), emission=_LAMP_GLOW)
 
 
 SMALL_THINGS: dict[str, tuple[Callable[[np.random.Generator], FurnitureModel], ...]] = {

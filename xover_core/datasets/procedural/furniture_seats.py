@@ -153,7 +153,7 @@ def desk(rng: np.random.Generator) -> FurnitureModel:
     top = materials.wood(rng) if rng.random() < 0.65 else materials.lacquer(rng, ("white", "grey", "black"))
     width, depth = float(rng.uniform(1.1, 1.6)), float(rng.uniform(0.6, 0.75))
     side = -1 if rng.random() < 0.5 else 1
-    drawers = materials.picture(rng, "front", color=top.material.texture.colors[0])
+    drawers = materials.picture(rng, "front", color=materials.base_color(top.material))
     parts = [
         box((0, 0, 0.71), (width, depth, 0.035), top.material),
         box((side * (width / 2 - 0.22), 0.02, 0.08), (0.4, depth - 0.08, 0.63), drawers),

@@ -53,7 +53,7 @@ def wardrobe(rng: np.random.Generator) -> FurnitureModel:
     """A tall wardrobe with doors."""
     body = _cabinet_material(rng)
     width, depth, height = float(rng.uniform(1.0, 1.8)), 0.58, float(rng.uniform(1.85, 2.15))
-    doors = materials.picture(rng, "front", color=body.material.texture.colors[0])
+    doors = materials.picture(rng, "front", color=materials.base_color(body.material))
     parts = [
         box((0, 0.01, 0.06), (width, depth - 0.02, height - 0.06), body.material),
         box((0, -depth / 2 + 0.012, 0.08), (width - 0.02, 0.024, height - 0.1), doors),
@@ -74,7 +74,7 @@ def chest(rng: np.random.Generator, object_class: ObjectClass) -> FurnitureModel
     (low, high), depth, heights = sizes[object_class]
     width, height = float(rng.uniform(low, high)), float(rng.uniform(*heights))
     body = _cabinet_material(rng)
-    drawers = materials.picture(rng, "front", color=body.material.texture.colors[0])
+    drawers = materials.picture(rng, "front", color=materials.base_color(body.material))
     foot = float(rng.uniform(0.05, 0.15))
     parts = [
         box((0, 0.01, foot), (width, depth - 0.02, height - foot - 0.03), body.material),
@@ -100,7 +100,7 @@ def kitchen_counter(rng: np.random.Generator, width: float, *, is_tall: bool = T
     oven, sink = (int(k) for k in rng.choice(count, 2, replace=False))
     for i in range(count):
         x = (i + 0.5) * unit - width / 2
-        color = (0.12, 0.12, 0.13) if i == oven else fronts.material.texture.colors[0]
+        color = (0.12, 0.12, 0.13) if i == oven else materials.base_color(fronts.material)
         parts.append(box((x, -depth / 2 + 0.01, 0.12), (unit - 0.012, 0.02, 0.72), materials.picture(rng, "front", color=color)))
     x_oven, x_sink = ((i + 0.5) * unit - width / 2 for i in (oven, sink))
     parts.append(box((x_oven, 0, 0.9), (0.52, 0.48, 0.008), materials.solid((0.06, 0.06, 0.07), gloss=0.8)))
@@ -127,7 +127,7 @@ def _wall_cabinets(rng: np.random.Generator, fronts: NamedMaterial, width: float
             parts.append(box((x, depth / 2 - 0.12, 1.62), (0.22, 0.22, 0.48), materials.metal(rng).material))
             continue
         parts.append(box((x, depth / 2 - 0.17, 1.42), (unit - 0.01, 0.34, 0.68), fronts.material))
-        front = materials.picture(rng, "front", color=fronts.material.texture.colors[0])
+        front = materials.picture(rng, "front", color=materials.base_color(fronts.material))
         parts.append(box((x, depth / 2 - 0.345, 1.43), (unit - 0.02, 0.018, 0.66), front))
     return parts
 
@@ -189,7 +189,7 @@ def washbasin(rng: np.random.Generator) -> FurnitureModel:
     width = float(rng.uniform(0.55, 1.0))
     steel = materials.metal(rng).material
     parts = [
-        box((0, 0.02, 0.15), (width - 0.04, 0.42, 0.6), materials.picture(rng, "front", color=body.material.texture.colors[0])),
+        box((0, 0.02, 0.15), (width - 0.04, 0.42, 0.6), materials.picture(rng, "front", color=materials.base_color(body.material))),
         box((0, 0.02, 0), (width - 0.12, 0.34, 0.15), materials.solid((0.2, 0.2, 0.2))),
         box((0, 0, 0.75), (width, 0.5, 0.1), white.material),
         ellipsoid((0, -0.04, 0.83), (width * 0.6, 0.34, 0.03), materials.solid((0.75, 0.76, 0.78), gloss=0.6)),

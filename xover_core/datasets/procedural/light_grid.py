@@ -16,9 +16,10 @@ from xover_core.datasets.procedural.lighting_design import MAX_LIGHTS_PER_ROOM
 from xover_core.datasets.procedural.primitive_table import PrimitiveTable
 from xover_core.datasets.procedural.scene import STRUCTURE_CLASSES, ObjectClass, Room, Shape
 
-_POINTS = (12, 28, 28)
+_POINTS = (12, 24, 24)
 _AMBIENT_REACH = 5
-_CHUNK = 4096
+_LIFT = 0.12
+_CHUNK = 2048
 
 
 class LightGrid:
@@ -33,17 +34,18 @@ class LightGrid:
         self._volume = torch.cat(volumes, dim=1)[None].contiguous()
 
     def sample(self, points_map: Tensor, normals_map: Tensor, room: Tensor) -> Tensor:
-        """(N, L + 1): share of each light that arrives, then openness, at surface points (N, 3) of rooms (N,)."""
-        lower, upper = self._bounds[room, :3], self._bounds[room, 3:]
-        relative = ((points_map + 0.12 * normals_map - lower) / (upper - lower)).clamp(0, 1)
+        """(L + 1, N): share of each light that arrives, then openness, at surface points (3, N) of rooms (N,)."""
+        bounds = self._bounds.T.contiguous().index_select(1, room)
+        lower, upper = bounds[:3], bounds[3:]
+        relative = ((points_map + _LIFT * normals_map - lower) / (upper - lower)).clamp_(0, 1)
         depth = _POINTS[0]
-        z = (relative[:, 2] * depth).clamp(0.5, depth - 0.5) + room * depth
+        z = (relative[2] * depth).clamp_(0.5, depth - 0.5) + room * depth
         total = self._volume.shape[2]
-        grid = torch.stack([relative[:, 0] * 2 - 1, relative[:, 1] * 2 - 1, z * (2 / total) - 1], dim=1)
+        grid = torch.stack([relative[0] * 2 - 1, relative[1] * 2 - 1, z * (2 / total) - 1], dim=1)
         sampled = F.grid_sample(
             self._volume, grid[None, None, None], mode="bilinear", padding_mode="border", align_corners=False
         )
-        return sampled[0, :, 0, 0].T
+        return sampled[0, :, 0, 0]
 
     def _trace_room(self, apartment: Apartment, room: Room, table: PrimitiveTable) -> Tensor:
         """(L + 1, z, y, x) values of one room."""
@@ -91,24 +93,23 @@ class LightGrid:
 
 
 def _to_unit(table: PrimitiveTable, rows: Tensor, points_map: Tensor) -> Tensor:
-    """(N, M, 3) map points in the unit cubes of M primitives."""
+    """(M, 3, N) map points (N, 3) in the unit cubes of M primitives."""
     to_unit = table.rotation[rows].transpose(1, 2) / table.half_size[rows][:, :, None]
-    shift = (to_unit @ table.center[rows][:, :, None])[:, :, 0]
-    return torch.einsum("mij,nj->nmi", to_unit, points_map) - shift
+    return to_unit @ (points_map.T - table.center[rows][:, :, None])
 
 
 def _is_inside(table: PrimitiveTable, rows: Tensor, local: Tensor) -> Tensor:
     """(N,) whether points lie in any primitive; round shapes count as boxes a bit smaller."""
-    limit = torch.where(table.shape[rows] == Shape.BOX, 1.0, 0.85)
-    return (local.abs().amax(2) < limit).any(1)
+    limit = torch.where(table.shape[rows] == Shape.BOX, 1.0, 0.85)[:, None]
+    return (local.abs().amax(1) < limit).any(0)
 
 
 def _arrives(table: PrimitiveTable, rows: Tensor, local: Tensor, light: Tensor) -> Tensor:
     """(N,) 1 where the segment to the light is free, else 0; round shapes count as boxes a bit smaller."""
-    limit = torch.where(table.shape[rows] == Shape.BOX, 1.0, 0.85)[None, :, None]
-    inverse = (light - local + 1e-9).reciprocal()
-    middle = -local * inverse
-    reach = limit * inverse.abs()
-    enter, leave = (middle - reach).amax(2), (middle + reach).amin(2)
+    limit = torch.where(table.shape[rows] == Shape.BOX, 1.0, 0.85)[:, None, None]
+    inverse = (light - local).add_(1e-9).reciprocal_()
+    middle = local * inverse
+    reach = inverse.abs_().mul_(limit)
+    enter, leave = (-middle).sub_(reach).amax(1), reach.sub_(middle).amin(1)
     is_blocked = (enter < leave) & (leave > 0.0) & (enter < 0.97)
-    return 1.0 - is_blocked.any(1).float()
+    return 1.0 - is_blocked.any(0).float()

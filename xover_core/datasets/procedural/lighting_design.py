@@ -11,7 +11,7 @@ from xover_core.datasets.procedural.scene import Color, Light, Lighting, ObjectC
 MAX_LIGHTS_PER_ROOM = 4
 
 _LAMP_HEIGHTS = {ObjectClass.CEILING_LAMP: -0.3, ObjectClass.FLOOR_LAMP: 1.45, ObjectClass.TABLE_LAMP: 0.3}
-_LAMP_POWERS = {ObjectClass.CEILING_LAMP: 2.6, ObjectClass.FLOOR_LAMP: 1.2, ObjectClass.TABLE_LAMP: 0.4}
+_LAMP_POWERS = {ObjectClass.CEILING_LAMP: 3.3, ObjectClass.FLOOR_LAMP: 1.8, ObjectClass.TABLE_LAMP: 0.6}
 
 
 def draw_lighting(rng: np.random.Generator, layout: Layout, objects: tuple[SceneObject, ...]) -> Lighting:
@@ -23,7 +23,7 @@ def draw_lighting(rng: np.random.Generator, layout: Layout, objects: tuple[Scene
     for room in layout.rooms:
         found = _daylights(room, layout, sky, daylight, rng) + _lamps(rng, room, objects, daylight)
         lights += found[:MAX_LIGHTS_PER_ROOM]
-        level = float(rng.uniform(0.16, 0.3)) + 0.08 * daylight
+        level = float(rng.uniform(0.09, 0.2)) + 0.08 * daylight
         ambient.append((room.room_id, _scale(_blend((1.0, 0.95, 0.88), sky, float(rng.random())), level)))
     color: Color = (0.45, 0.62, 0.88) if daylight > 0.2 else (0.08, 0.09, 0.16)
     texture = Texture(kind="outside", seed=int(rng.integers(2**31)), colors=(color,))
@@ -41,7 +41,7 @@ def _daylights(room: Room, layout: Layout, sky: Color, daylight: float, rng: np.
         across = opening.offset + inward * 0.3
         middle = (opening.start + opening.end) / 2
         x, y = (middle, across) if opening.axis == 0 else (across, middle)
-        strength = 1.9 * daylight * area * float(rng.uniform(0.7, 1.2))
+        strength = 2.6 * daylight * area * float(rng.uniform(0.7, 1.2))
         found.append(Light(room_id=room.room_id, position=(x, y, (opening.bottom + opening.top) / 2 + 0.2), color=_scale(sky, strength)))
     return found[:2]
 

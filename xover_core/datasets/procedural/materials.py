@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class NamedMaterial:
     color_name: str = ""
 
 
+_GREY = 0.8
+_NUM_WOODS = 24
+
+
 def draw_seed(rng: np.random.Generator) -> int:
     """A fresh texture seed."""
     return int(rng.integers(1, 2**31))
@@ -61,19 +65,35 @@ def vary(rng: np.random.Generator, color: Color, spread: float = 0.05) -> Color:
     return float(r), float(g), float(b)
 
 
+def tinted(
+    kind: str, seed: int, color: Color, tile: tuple[float, float] | None, *, gloss: float = 0.0, mottle: float = 0.15,
+    emission: float = 0.0, name: str = "",
+) -> Material:  # fmt: skip
+    """A one-coloured pattern: the texture is grey and shared, the colour is in the tint."""
+    texture = Texture(kind=kind, seed=seed, colors=((_GREY, _GREY, _GREY),))
+    tint = (color[0] / _GREY, color[1] / _GREY, color[2] / _GREY)
+    return Material(texture=texture, tile=tile, tint=tint, gloss=gloss, mottle=mottle, emission=emission, name=name)
+
+
+def base_color(material: Material) -> Color:
+    """The main colour of a material."""
+    (r, g, b), tint = material.texture.colors[0], material.tint
+    return min(r * tint[0], 1.0), min(g * tint[1], 1.0), min(b * tint[2], 1.0)
+
+
 def wood(rng: np.random.Generator) -> NamedMaterial:
     """Furniture wood."""
     name, color = _WOODS[int(rng.integers(len(_WOODS)))]
     size = float(rng.uniform(0.6, 1.2))
-    texture = Texture(kind="wood", seed=draw_seed(rng), colors=(vary(rng, color),))
-    return NamedMaterial(material=Material(texture=texture, tile=(1.6 * size, 0.7 * size), gloss=0.15, name=name))
+    tile = (1.6 * size, 0.7 * size)
+    seed = int(rng.integers(_NUM_WOODS))
+    return NamedMaterial(material=tinted("wood", seed, vary(rng, color), tile, gloss=0.15, name=name))
 
 
 def lacquer(rng: np.random.Generator, names: tuple[str, ...] = ()) -> NamedMaterial:
     """Painted wood or plastic in a named colour."""
     name, color = draw_color(rng, names)
-    texture = Texture(kind="plain", seed=int(rng.integers(4)), colors=(color,))
-    return NamedMaterial(material=Material(texture=texture, gloss=0.25), color_name=name)
+    return NamedMaterial(material=tinted("plain", int(rng.integers(4)), color, (1.0, 1.0), gloss=0.25), color_name=name)
 
 
 def fabric(rng: np.random.Generator, names: tuple[str, ...] = ()) -> NamedMaterial:
@@ -81,9 +101,10 @@ def fabric(rng: np.random.Generator, names: tuple[str, ...] = ()) -> NamedMateri
     name, color = draw_color(rng, names)
     kind = str(rng.choice(["weave", "carpet", "stripes", "motif", "tiles"], p=[0.5, 0.14, 0.16, 0.16, 0.04]))
     size = float(rng.uniform(0.35, 0.6) if kind in ("weave", "carpet") else rng.uniform(0.5, 1.1))
-    texture = Texture(kind=kind, seed=draw_seed(rng), colors=(color, vary(rng, draw_color(rng, ())[1])))
     if kind in ("weave", "carpet"):
-        texture = replace(texture, colors=(color,))
+        material = tinted(kind, int(rng.integers(_NUM_WOODS)), color, (size, size))
+        return NamedMaterial(material=material, color_name=name)
+    texture = Texture(kind=kind, seed=draw_seed(rng), colors=(color, vary(rng, draw_color(rng, ())[1])))
     adjective = {"stripes": "striped", "motif": "patterned", "tiles": "checked"}.get(kind, "")
     return NamedMaterial(material=Material(texture=texture, tile=(size, size), name=adjective), color_name=name)
 
@@ -91,14 +112,13 @@ def fabric(rng: np.random.Generator, names: tuple[str, ...] = ()) -> NamedMateri
 def metal(rng: np.random.Generator) -> NamedMaterial:
     """Steel, brass or black legs and frames."""
     color: Color = ((0.7, 0.7, 0.72), (0.62, 0.52, 0.3), (0.12, 0.12, 0.13))[int(rng.integers(3))]
-    texture = Texture(kind="metal", seed=int(rng.integers(3)), colors=(color,))
-    return NamedMaterial(material=Material(texture=texture, tile=(0.5, 0.5), gloss=0.6, name="metal"))
+    return NamedMaterial(material=tinted("metal", int(rng.integers(3)), color, (0.5, 0.5), gloss=0.6, name="metal"))
 
 
 def ceramic(rng: np.random.Generator) -> NamedMaterial:
     """White sanitary ware."""
-    texture = Texture(kind="plain", seed=int(rng.integers(4)), colors=((0.93, 0.93, 0.92),))
-    return NamedMaterial(material=Material(texture=texture, gloss=0.7, mottle=0.05), color_name="white")
+    material = tinted("plain", int(rng.integers(4)), (0.93, 0.93, 0.92), (1.0, 1.0), gloss=0.7, mottle=0.05)
+    return NamedMaterial(material=material, color_name="white")
 
 
 def stone(rng: np.random.Generator) -> NamedMaterial:
@@ -120,7 +140,7 @@ def picture(rng: np.random.Generator, kind: str, *, emission: float = 0.0, color
 
 def solid(color: Color, *, gloss: float = 0.1, emission: float = 0.0) -> Material:
     """One colour, hardly textured; for small parts."""
-    return Material(texture=Texture(kind="plain", seed=0, colors=(color,)), gloss=gloss, emission=emission)
+    return tinted("plain", 0, color, (1.0, 1.0), gloss=gloss, emission=emission)
 
 
 def draw_color(rng: np.random.Generator, names: tuple[str, ...]) -> tuple[str, Color]:
@@ -152,6 +172,8 @@ def wall_material(rng: np.random.Generator, kinds: tuple[str, ...]) -> Material:
     kind = str(rng.choice(kinds))
     color = vary(rng, WALL_COLORS[int(rng.integers(len(WALL_COLORS)))], 0.04)
     second = vary(rng, WALL_COLORS[int(rng.integers(len(WALL_COLORS)))], 0.1)
+    if kind == "wood":
+        return wood(rng).material
     if kind == "brick":
         color = vary(rng, ((0.6, 0.32, 0.24), (0.75, 0.7, 0.64), (0.5, 0.4, 0.34))[int(rng.integers(3))])
     size = {"plaster": 1.6, "brick": 1.0, "stripes": 0.9, "motif": 0.8}.get(kind, 1.0)

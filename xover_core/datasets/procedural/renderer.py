@@ -61,16 +61,16 @@ class Renderer:
             view = self._make_view(as_pose(T_map_camera, "T_map_camera"), intrinsics)
             hits = cast_rays(self._table, view)
             points = surface_points(self._table, hits, view)
-            radiance = torch.empty((view.height * view.width, 3), device=hits.depth.device)
-            radiance[points.pixel] = self._shader.shade(points, intrinsics.fx)
+            radiance = torch.empty((3, view.height * view.width), device=hits.depth.device)
+            radiance[:, points.pixel] = self._shader.shade(points, intrinsics.fx)
             is_outside = hits.primitive < 0
             beyond = torch.nonzero(is_outside)[:, 0]
             if len(beyond):
-                radiance[beyond] = self._shader.outside(beyond, view)
+                radiance[:, beyond] = self._shader.outside(beyond, view)
             row = hits.primitive.clamp_min(0)
             size = (view.height, view.width)
             return RenderedView(
-                rgb=tone_map(radiance).view(*size, 3).cpu().numpy(),
+                rgb=tone_map(radiance).T.reshape(*size, 3).cpu().numpy(),
                 depth=hits.depth.masked_fill(is_outside, 0.0).view(size).cpu().numpy(),
                 instance=self._table.instance[row].masked_fill(is_outside, 0).view(size).cpu().numpy(),
                 object_class=self._table.semantic[row].masked_fill(is_outside, 0).view(size).cpu().numpy(),

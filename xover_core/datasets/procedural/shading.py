@@ -14,14 +14,19 @@ from xover_core.datasets.procedural.lighting_design import MAX_LIGHTS_PER_ROOM
 from xover_core.datasets.procedural.primitive_table import PrimitiveTable
 from xover_core.datasets.procedural.ray_caster import View
 from xover_core.datasets.procedural.scene import Texture
-from xover_core.datasets.procedural.surface import SurfacePoints
+from xover_core.datasets.procedural.surface import SurfacePoints, dot, pixel_directions
 from xover_core.datasets.procedural.texture_atlas import TextureAtlas
 
-_MOTTLE = Texture(kind="granite", seed=1, colors=((0.72, 0.72, 0.72), (0.28, 0.28, 0.28)))
-_MOTTLE_TILE_M = 3.3
-_DETAIL_TILE_M = 0.31
+_CLOUDS = Texture(kind="clouds", colors=((1.0, 1.0, 1.0),))
+_GRAIN = Texture(kind="grain", colors=((1.0, 1.0, 1.0),))
+_CLOUDS_ROW, _GRAIN_ROW = 1, 2
+_CLOUDS_TILE_M = 3.3
+_GRAIN_TILE_M = 0.31
 _EXPOSURE = 1.25
 _FILL = 0.18
+"""Share of a lamp's light that comes from all around it."""
+_LEAK = 0.1
+"""Share of a lamp's light that reaches its shadows."""
 
 
 class Shader:
@@ -31,78 +36,77 @@ class Shader:
         """Synthesize the textures and trace the light grid."""
         device = table.center.device
         used = [m.texture for m in table.materials]
-        textures = tuple(dict.fromkeys([apartment.lighting.outside, _MOTTLE, *used]))
+        textures = tuple(dict.fromkeys([apartment.lighting.outside, _CLOUDS, _GRAIN, *used]))
         index = {texture: i for i, texture in enumerate(textures)}
         self._table = table
         self._atlas = TextureAtlas(textures, device)
         self._grid = LightGrid(apartment, table)
         self._texture = torch.tensor([index[t] for t in used], dtype=torch.int32, device=device)
         rows = [(*_tile_rates(m.tile), *m.tint, m.gloss, m.emission, m.mottle) for m in table.materials]
-        self._material = torch.tensor(rows, dtype=torch.float32, device=device)
+        self._material = torch.tensor(rows, dtype=torch.float32, device=device).T.contiguous()
         self._outside_brightness = apartment.lighting.outside_brightness
-        self._ambient = torch.tensor([color for _, color in apartment.lighting.ambient], device=device)
-        self._light_position, self._light_color = _light_tables(apartment, device)
+        self._ambient = torch.tensor([color for _, color in apartment.lighting.ambient], device=device).T.contiguous()
+        self._lights = _light_table(apartment).to(device)
 
     def shade(self, points: SurfacePoints, focal_px: float) -> Tensor:
-        """(N, 3) radiance of surface points."""
-        material = self._table.material[points.primitive]
-        rates, tint, gloss, emission, mottle = self._material[material].split((2, 3, 1, 1, 1), dim=1)
-        facing = (points.normal * points.view).sum(1).clamp_min(0.05)
-        footprint = points.depth / focal_px * facing.rsqrt()
-        albedo = self._albedo(material, points, rates, footprint, mottle) * tint
-        albedo = albedo * albedo
-        room = self._table.room[points.primitive]
-        diffuse, specular = self._light(points, room, gloss[:, 0])
-        return albedo * (diffuse + emission) + specular[:, None] * diffuse
+        """(3, N) radiance of surface points."""
+        material = self._table.material.index_select(0, points.primitive)
+        rates, tint, gloss, emission, mottle = self._material.index_select(1, material).split((2, 3, 1, 1, 1))
+        facing = dot(points.normal, points.view).clamp_min_(0.05)
+        footprint = points.depth * facing.rsqrt_() * (1 / focal_px)
+        albedo = self._albedo(material, points, rates, footprint, mottle[0]).mul_(tint)
+        room = self._table.room.index_select(0, points.primitive)
+        diffuse, specular = self._light(points, room, gloss[0])
+        return (albedo.square_() * (diffuse + emission)).addcmul_(diffuse, specular)
 
     def outside(self, pixels: Tensor, view: View) -> Tensor:
-        """(N, 3) radiance of what lies beyond the windows in the direction of pixels (N,)."""
-        rays = torch.stack([(pixels % view.width).float(), (pixels // view.width).float(), torch.ones(len(pixels), device=pixels.device)], dim=1)
-        direction = rays @ (view.R_map_camera @ view.inverse_matrix).T
-        azimuth = torch.atan2(direction[:, 1], direction[:, 0]) / (math.pi / 2)
-        elevation = direction[:, 2] / direction[:, :2].norm(dim=1).clamp_min(1e-6)
-        v = (0.5 - 0.5 * elevation).clamp(0.01, 0.98)
-        footprint = torch.full_like(v, float(view.inverse_matrix[0, 0]) / (math.pi / 2))
-        texture = torch.zeros(len(pixels), dtype=torch.int32, device=pixels.device)
-        color = self._atlas.sample(texture, -azimuth, v, footprint)
-        return color * color * self._outside_brightness
+        """(3, N) radiance of what lies beyond the windows in the direction of pixels (N,)."""
+        direction = pixel_directions(pixels, view)
+        azimuth = torch.atan2(direction[1], direction[0]) / (math.pi / 2)
+        elevation = direction[2] / direction[:2].norm(dim=0).clamp_min(1e-6)
+        uv = torch.stack([-azimuth, (0.5 - 0.5 * elevation).clamp(0.01, 0.98)])
+        footprint = torch.full_like(azimuth, float(view.inverse_matrix[0, 0]) / (math.pi / 2))
+        texture = torch.zeros_like(pixels, dtype=torch.int32)
+        return self._atlas.sample(texture, uv, footprint).square_() * self._outside_brightness
 
     def _albedo(self, material: Tensor, points: SurfacePoints, rates: Tensor, footprint: Tensor, mottle: Tensor) -> Tensor:
-        """(N, 3) display-referred surface colour, with slow and fine unevenness."""
-        is_stretched = rates[:, :1] == 0
+        """(3, N) display-referred surface colour, with slow and fine unevenness."""
+        is_stretched = rates[0] == 0
         uv = torch.where(is_stretched, points.uv_face.clamp(0.003, 0.997), points.uv_m * rates)
-        scale = torch.where(is_stretched[:, 0], 1.5, (rates[:, 0] * rates[:, 1]).sqrt())
-        color = self._atlas.sample(self._texture[material], uv[:, 0], uv[:, 1], footprint * scale)
-        noise = torch.ones_like(self._texture[material])
-        slow = self._atlas.sample_nearest(noise, points.uv_m / _MOTTLE_TILE_M, footprint / _MOTTLE_TILE_M)
-        fine = self._atlas.sample_nearest(noise, points.uv_m / _DETAIL_TILE_M, footprint / _DETAIL_TILE_M)
-        return color * (1 + mottle * (slow + fine - 1.0)[:, None])
+        scale = torch.where(is_stretched, 1.5, (rates[0] * rates[1]).sqrt_())
+        color = self._atlas.sample(self._texture.index_select(0, material), uv, footprint * scale)
+        slow = self._atlas.sample_nearest(_CLOUDS_ROW, points.uv_m * (1 / _CLOUDS_TILE_M), footprint * (1 / _CLOUDS_TILE_M))
+        fine = self._atlas.sample_nearest(_GRAIN_ROW, points.uv_m * (1 / _GRAIN_TILE_M), footprint * (1 / _GRAIN_TILE_M))
+        return color.mul_((slow + 0.7 * fine - 0.85) * mottle + 1)
 
     def _light(self, points: SurfacePoints, room: Tensor, gloss: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, 3) incident light and (N,) highlight factor."""
+        """(3, N) incident light and (N,) highlight factor."""
         arriving = self._grid.sample(points.position, points.normal, room)
         # a little more from above, so that faces of a box differ even in ambient light
-        tilt = 0.85 + 0.15 * points.normal[:, 2] + 0.06 * points.normal[:, 0]
-        diffuse = self._ambient[room] * (arriving[:, -1] * tilt)[:, None]
+        tilt = 0.85 + 0.15 * points.normal[2] + 0.06 * points.normal[0]
+        diffuse = self._ambient.index_select(1, room) * (arriving[-1] * tilt)
         specular = torch.zeros_like(gloss)
-        for k in range(MAX_LIGHTS_PER_ROOM):
-            to_light = self._light_position[room, k] - points.position
-            squared = (to_light * to_light).sum(1)
-            direction = to_light * squared.rsqrt()[:, None]
-            cosine = (points.normal * direction).sum(1)
-            received = (cosine.clamp_min(0) * (1 - _FILL) + _FILL * (0.5 + 0.5 * cosine)) / (squared + 0.35)
-            strength = received * (0.12 + 0.88 * arriving[:, k])
-            diffuse = diffuse + self._light_color[room, k] * strength[:, None]
+        lamps = self._lights.index_select(1, room).view(-1, 6, len(gloss))
+        for lamp, share in zip(lamps, arriving[:-1], strict=True):
+            to_light = lamp[:3] - points.position
+            squared = dot(to_light, to_light)
+            direction = to_light * squared.rsqrt()
+            cosine = dot(points.normal, direction)
+            received = (cosine.clamp_min(0) * (1 - _FILL / 2)).add_(cosine.add(1), alpha=_FILL / 2)
+            received.div_(squared + 0.35).mul_(share * (1 - _LEAK) + _LEAK)
+            diffuse.addcmul_(lamp[3:], received)
             middle = direction + points.view
-            aligned = (points.normal * middle).sum(1) * (middle * middle).sum(1).clamp_min(1e-6).rsqrt()
-            specular = specular + gloss * aligned.clamp(0, 1) ** 48 * arriving[:, k]
-        return diffuse, specular * 0.6
+            aligned = (dot(points.normal, middle).clamp_min_(0) * dot(middle, middle).clamp_min_(1e-6).rsqrt_()).square_()
+            # to the 48th power by squaring
+            sixteenth = aligned.square_().square_().square_()
+            specular.addcmul_(sixteenth.square(), sixteenth * share)
+        return diffuse, specular.mul_(gloss).mul_(0.6)
 
 
 def tone_map(radiance: Tensor) -> Tensor:
-    """(N, 3) radiance to display-referred uint8 with soft highlights."""
+    """Radiance to display-referred uint8 with soft highlights."""
     exposed = 1 - torch.exp(-_EXPOSURE * radiance)
-    return (exposed.clamp(0, 1).sqrt() * 255 + 0.5).to(torch.uint8)
+    return exposed.clamp_(0, 1).sqrt_().mul_(255).add_(0.5).to(torch.uint8)
 
 
 def _tile_rates(tile: tuple[float, float] | None) -> tuple[float, float]:
@@ -110,13 +114,12 @@ def _tile_rates(tile: tuple[float, float] | None) -> tuple[float, float]:
     return (0.0, 0.0) if tile is None else (1 / tile[0], 1 / tile[1])
 
 
-def _light_tables(apartment: Apartment, device: torch.device) -> tuple[Tensor, Tensor]:
-    """(R, L, 3) positions and colours; black lights fill up."""
-    shape = (len(apartment.rooms), MAX_LIGHTS_PER_ROOM, 3)
-    position, color = torch.zeros(shape), torch.zeros(shape)
+def _light_table(apartment: Apartment) -> Tensor:
+    """(L * 6, R) position and colour of each room's lights; black lights fill up."""
+    table = torch.zeros((MAX_LIGHTS_PER_ROOM, 6, len(apartment.rooms)))
     counts = [0] * len(apartment.rooms)
     for light in apartment.lighting.lights:
-        row, slot = light.room_id - 1, counts[light.room_id - 1]
-        position[row, slot], color[row, slot] = torch.tensor(light.position), torch.tensor(light.color)
+        row = light.room_id - 1
+        table[counts[row], :, row] = torch.tensor((*light.position, *light.color))
         counts[row] += 1
-    return position.to(device), color.to(device)
+    return table.flatten(0, 1)

@@ -18,6 +18,7 @@ from xover_core.datasets.procedural.scene import Material, ObjectClass, Opening,
 
 _OUTER_EXTRA = 0.14
 _LEAF_THICKNESS = 0.04
+_PANEL_THICKNESS = 0.001
 
 _FLOORS: dict[RoomType, tuple[str, ...]] = {
     RoomType.BATHROOM: ("tiles", "checker", "marble"),
@@ -36,13 +37,15 @@ NewObject = Callable[..., SceneObject]
 
 @dataclass(frozen=True, slots=True)
 class RoomFinish:
-    """The surfaces of one room."""
+    """The surfaces of one room; `panel` covers the walls up to `panel_height`, 0 for none."""
 
     wall: Material
     accent: Material
     floor: Material
     ceiling: Material
     trim: Material
+    panel: Material
+    panel_height: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +78,16 @@ def draw_finish(rng: np.random.Generator, room_type: RoomType) -> RoomFinish:
     has_accent = room_type is not RoomType.BATHROOM and rng.random() < 0.4
     accent = materials.wall_material(rng, ("plaster", "brick", "motif", "stripes")) if has_accent else wall
     trim = materials.lacquer(rng, ("white", "white", "brown", "dark grey")).material
+    has_panel = rng.random() < (0.3 if room_type is RoomType.BATHROOM else 0.25)
     return RoomFinish(
         wall=wall,
         accent=accent,
         floor=materials.floor_material(rng, floors),
-        ceiling=materials.Material(texture=materials.Texture(kind="plaster", seed=int(rng.integers(8)), colors=((0.92, 0.92, 0.9),)), tile=(2.0, 2.0)),
+        ceiling=materials.tinted("plaster", int(rng.integers(8)), (0.92, 0.92, 0.9), (2.0, 2.0)),
         trim=trim,
-    )  # fmt: skip
+        panel=materials.wall_material(rng, ("stripes", "plaster", "wood", "tiles", "motif")),
+        panel_height=float(rng.uniform(0.8, 1.2)) if has_panel else 0.0,
+    )
 
 
 def wall_sides(room: Room, layout: Layout) -> tuple[WallSide, ...]:
@@ -118,8 +124,12 @@ def build_shell(
     accent_side = int(rng.integers(4))
     for i, side in enumerate(wall_sides(room, layout)):
         material = finish.accent if i == accent_side else finish.wall
-        objects.append(new_object(ObjectClass.WALL, room.room_id, tuple(_wall_boxes(side, room.height, material))))
-        boards = tuple(_baseboards(side, finish.trim))
+        boxes = _wall_boxes(side, room.height, material)
+        if finish.panel_height:
+            boxes += _strips(side, (0.0, finish.panel_height), _PANEL_THICKNESS, finish.panel)
+            boxes += _strips(side, (finish.panel_height, finish.panel_height + 0.04), 2 * _PANEL_THICKNESS, finish.trim)
+        objects.append(new_object(ObjectClass.WALL, room.room_id, tuple(boxes)))
+        boards = tuple(_strips(side, (0.0, 0.08), 0.015, finish.trim))
         if boards:
             objects.append(new_object(ObjectClass.BASEBOARD, room.room_id, boards))
         for opening in side.openings:
@@ -164,17 +174,17 @@ def _wall_boxes(side: WallSide, height: float, material: Material) -> list[Primi
     return boxes
 
 
-def _baseboards(side: WallSide, trim: Material) -> list[Primitive]:
-    """A strip along the foot of the wall, open at the doors."""
-    boards = []
+def _strips(side: WallSide, vertical: tuple[float, float], thickness: float, material: Material) -> list[Primitive]:
+    """A strip along the wall, open at doors and at windows that reach down into it."""
+    strips = []
     position = side.start
     for opening in side.openings:
-        if opening.is_window:
-            continue
-        boards.append((position, opening.start - 0.06))
-        position = opening.end + 0.06
-    boards.append((position, side.end))
-    return [wall_box(side, span, (-0.015, 0.01), (0, 0.08), trim) for span in boards if span[1] - span[0] > 0.05]
+        if opening.bottom - 0.03 < vertical[1]:
+            strips.append((position, opening.start - 0.06))
+            position = opening.end + 0.06
+    strips.append((position, side.end))
+    across = (-thickness, 0.01)
+    return [wall_box(side, span, across, vertical, material) for span in strips if span[1] - span[0] > 0.05]
 
 
 def _dress_opening(

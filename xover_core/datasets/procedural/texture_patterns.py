@@ -7,6 +7,7 @@ Each takes a random generator and at least one colour, and returns (S, S, 3) flo
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -29,13 +30,19 @@ def fractal(rng: np.random.Generator, power: float, stretch: tuple[float, float]
         power: 0 is white; 1 looks like plaster, 2 like clouds.
         stretch: how much longer features are along (u, v).
     """
+    phases = rng.standard_normal((2, SIZE, SIZE // 2 + 1), dtype=np.float32)
+    noise = np.fft.irfft2((phases[0] + 1j * phases[1]) * _amplitude(power, stretch), s=(SIZE, SIZE))
+    return np.asarray(noise / noise.std(), dtype=np.float32)
+
+
+@lru_cache(maxsize=64)
+def _amplitude(power: float, stretch: tuple[float, float]) -> Float32Array:
+    """(S, S / 2 + 1) amplitude 1 / f^power of the spectrum, 0 for the mean."""
     fu = np.fft.rfftfreq(SIZE)[None, :] * SIZE * stretch[0]
     fv = np.fft.fftfreq(SIZE)[:, None] * SIZE * stretch[1]
     amplitude = np.maximum(np.hypot(fu, fv), 1.0) ** -power
-    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE), dtype=np.float32)) * amplitude
-    spectrum[0, 0] = 0
-    noise = np.fft.irfft2(spectrum, s=(SIZE, SIZE))
-    return np.asarray(noise / noise.std(), dtype=np.float32)
+    amplitude[0, 0] = 0
+    return amplitude.astype(np.float32)
 
 
 def paint(values: Float32Array, low: Color, high: Color) -> Float32Array:
@@ -65,6 +72,16 @@ def grid_uv() -> tuple[Float32Array, Float32Array]:
 def plain(rng: np.random.Generator, colors: Colors) -> Float32Array:
     """Paint or plastic with a hint of unevenness."""
     return shade(colors[0], 1 + 0.02 * fractal(rng, 1.0) + 0.012 * fractal(rng, 0.2))
+
+
+def clouds(rng: np.random.Generator, colors: Colors) -> Float32Array:
+    """Slow unevenness around half of the colour."""
+    return shade(colors[0], np.clip(0.5 + 0.16 * fractal(rng, 1.6), 0, 1))
+
+
+def grain(rng: np.random.Generator, colors: Colors) -> Float32Array:
+    """Fine unevenness around half of the colour."""
+    return shade(colors[0], np.clip(0.5 + 0.16 * fractal(rng, 0.7), 0, 1))
 
 
 def plaster(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -248,7 +265,7 @@ def ribs(rng: np.random.Generator, colors: Colors) -> Float32Array:
 PATTERNS: dict[str, Pattern] = {
     f.__name__: f
     for f in (
-        plain, plaster, wood, planks, parquet, tiles, checker, brick, carpet, weave, stripes, motif, marble, granite,
+        plain, clouds, grain, plaster, wood, planks, parquet, tiles, checker, brick, carpet, weave, stripes, motif, marble, granite,
         metal, leaf, wicker, ribs,
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +17,11 @@ from xover_core.errors import DatasetError
 _RECIPES = {**PATTERNS, **PICTURES}
 
 
+@lru_cache(maxsize=512)
 def synthesize_texture(texture: Texture) -> NDArray[np.uint8]:
     """Make the (S, S, 3) image of a texture; the same recipe always gives the same image.
+
+    Images are read-only and kept for a while: apartments share woods and metals, and their variants nearly all.
 
     Raises:
         DatasetError: unknown kind of texture.
@@ -27,4 +31,6 @@ def synthesize_texture(texture: Texture) -> NDArray[np.uint8]:
         raise DatasetError(f"texture: unknown kind {texture.kind!r}; expected one of {', '.join(sorted(_RECIPES))}.")
     rng = np.random.default_rng([texture.seed, zlib.crc32(texture.kind.encode())])
     image = recipe(rng, texture.colors or ((0.7, 0.7, 0.7),))
-    return np.asarray(np.clip(image, 0, 1) * 255 + 0.5, dtype=np.uint8)
+    texels = np.asarray(np.clip(image, 0, 1) * 255 + 0.5, dtype=np.uint8)
+    texels.flags.writeable = False
+    return texels
