@@ -208,9 +208,7 @@ class MapBuilder:
         keyframes = list(before.keyframes)
         if not self._settings.refit_whitening:
             return self._encoder, keyframes
-        report("fit", 0.0)
-        encoder = refit_encoder(self._encoder, keyframes)
-        report("fit", 1.0)
+        encoder = refit_encoder(self._encoder, keyframes, lambda share: report("fit", share))
         if encoder.model == self._encoder.model and encoder.site_weights == self._encoder.site_weights:
             return self._encoder, keyframes
         return encoder, encode_again(encoder, keyframes, lambda share: report("encode", share))

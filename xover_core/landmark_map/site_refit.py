@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
 from xover_core.errors import ModelError
@@ -18,11 +19,19 @@ from xover_core.types import Float32Array, Keyframe, PatchFeatures
 _MAX_SHIFT_PX = 1.0
 
 
-def refit_encoder(encoder: PatchEncoder, keyframes: Sequence[Keyframe]) -> PatchEncoder:
+def refit_encoder(
+    encoder: PatchEncoder, keyframes: Sequence[Keyframe], report: Callable[[float], None]
+) -> PatchEncoder:
     """The encoder fitted to the keyframes' images; itself when it cannot be fitted or there are too few."""
     if not keyframes or not isinstance(encoder, SiteFittable):
         return encoder
-    return encoder.fit_to(decode_thumbnail(keyframe.thumbnail_jpeg) for keyframe in keyframes)
+
+    def images() -> Iterator[NDArray[np.uint8]]:
+        for i, keyframe in enumerate(keyframes):
+            yield decode_thumbnail(keyframe.thumbnail_jpeg)
+            report((i + 1) / len(keyframes))
+
+    return encoder.fit_to(images())
 
 
 def encode_again(
@@ -43,7 +52,7 @@ def encode_again(
     return encoded
 
 
-def as_float16(descriptors: Sequence[Float32Array]) -> tuple[np.ndarray[tuple[int, ...], np.dtype[np.float16]], ...]:
+def as_float16(descriptors: Sequence[Float32Array]) -> tuple[NDArray[np.float16], ...]:
     """Descriptors of all scales as a map keeps them."""
     return tuple(scale.astype(np.float16) for scale in descriptors)
 
