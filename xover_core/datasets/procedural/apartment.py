@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from xover_core.datasets.procedural.free_space import FreeSpace
-from xover_core.datasets.procedural.furnishing import ObjectFactory, RoomFurnisher
 from xover_core.datasets.procedural.layout import Layout, make_layout
 from xover_core.datasets.procedural.lighting_design import draw_lighting
+from xover_core.datasets.procedural.rearrangement import ObjectMove, rearrange
+from xover_core.datasets.procedural.room_furnisher import ObjectFactory, RoomFurnisher
+from xover_core.datasets.procedural.room_recipes import furnish_room
 from xover_core.datasets.procedural.scene import Lighting, Opening, Room, SceneObject
 from xover_core.datasets.procedural.shell import build_shell, draw_finish
 from xover_core.errors import DatasetError
@@ -68,6 +70,21 @@ class Apartment:
         rng = np.random.default_rng([seed, 7])
         return replace(self, lighting=draw_lighting(rng, self.layout, self.objects))
 
+    def rearranged(self, seed: int, share: float = 0.5) -> tuple[Apartment, tuple[ObjectMove, ...]]:
+        """The same apartment after somebody moved things, and what moved where; object ids stay.
+
+        Args:
+            seed: of the moves.
+            share: about how many of the movable objects move, in [0, 1]. Some find no other place.
+
+        Raises:
+            DatasetError: `share` is out of range.
+        """
+        if not 0.0 <= share <= 1.0:
+            raise DatasetError(f"Apartment.rearranged: expected a share from 0 to 1, got {share}.")
+        objects, moves = rearrange(self.layout, self.objects, np.random.default_rng([seed, 5]), share)
+        return replace(self, objects=objects), moves
+
 
 def make_apartment(seed: int, *, num_rooms: int = 5, clutter: float = 1.0, num_lookalikes: int = 0) -> Apartment:
     """Draw an apartment; the same arguments always give the same one.
@@ -82,7 +99,7 @@ def make_apartment(seed: int, *, num_rooms: int = 5, clutter: float = 1.0, num_l
     Raises:
         DatasetError: an argument is out of range.
     """
-    if not (0 <= seed and 1 <= num_rooms <= _MAX_ROOMS and 0.0 <= clutter <= 5.0):
+    if not (seed >= 0 and 1 <= num_rooms <= _MAX_ROOMS and 0.0 <= clutter <= 5.0):
         raise DatasetError(
             f"make_apartment: expected seed >= 0, num_rooms 1 to {_MAX_ROOMS} and clutter 0 to 5,"
             f" got {seed}, {num_rooms} and {clutter}."
@@ -117,4 +134,4 @@ def _fill_room(
     space = FreeSpace.of_room(room, layout, shell)
     decor_rng = np.random.default_rng([seed, 4, room.room_id])
     furnisher = RoomFurnisher(np.random.default_rng([seed, 2, twin]), decor_rng, room, space, factory, clutter)
-    return shell + furnisher.furnish()
+    return shell + furnish_room(furnisher)

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from xover_core.datasets.procedural.apartment import Apartment
-from xover_core.datasets.procedural.camera_walk import RobotSettings, Walk, plan_walk
+from xover_core.datasets.procedural.camera_walk import Walk, plan_walk
 from xover_core.datasets.procedural.odometry_drift import OdometryDrift, drifting_odometry
 from xover_core.datasets.procedural.renderer import RenderedView, Renderer
+from xover_core.datasets.procedural.robot_driver import RobotSettings
 from xover_core.datasets.procedural.sensor_noise import SensorNoise, sense_color, sense_depth
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.types import CameraIntrinsics, Float64Array, Mat4, RgbdFrame
@@ -70,12 +71,12 @@ class ApartmentWalk:
         return self._name
 
     @property
-    def T_base_camera(self) -> Mat4:
+    def T_base_camera(self) -> Mat4:  # noqa: N802 - the name of a transform
         """(4, 4) fixed mount of the camera's optical frame on the base."""
         return self.walk.T_base_camera
 
     @property
-    def T_map_base(self) -> Float64Array:
+    def T_map_base(self) -> Float64Array:  # noqa: N802 - the name of a transform
         """(N, 4, 4) true poses of the base."""
         return self.walk.T_map_base
 

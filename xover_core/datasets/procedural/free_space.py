@@ -114,7 +114,9 @@ class FreeSpace:
         """A place away from the walls, with yaw 0 or a quarter turn."""
         for _ in range(tries):
             yaw = float(rng.choice([0.0, math.pi / 2, math.pi, -math.pi / 2]))
-            x, y = (float(rng.uniform(lo + 0.3, hi - 0.3)) for lo, hi in zip(self.room.lower, self.room.upper, strict=True))
+            x, y = (
+                float(rng.uniform(lo + 0.3, hi - 0.3)) for lo, hi in zip(self.room.lower, self.room.upper, strict=True)
+            )
             spot = Spot(x, y, yaw)
             if self.can_place(footprint_at(spot, size), gap=gap):
                 return spot
@@ -153,7 +155,12 @@ class FreeSpace:
         """Whether no opening, furniture or hung thing covers a rectangle of a wall."""
         side = self.sides[index]
         for o in side.openings:
-            if span[0] < o.end + 0.08 and o.start - 0.08 < span[1] and vertical[0] < o.top + 0.1 and o.bottom - 0.1 < vertical[1]:
+            if (
+                span[0] < o.end + 0.08
+                and o.start - 0.08 < span[1]
+                and vertical[0] < o.top + 0.1
+                and o.bottom - 0.1 < vertical[1]
+            ):
                 return False
         for i, a, b, low, top in self.hung:
             if i == index and span[0] < b and a < span[1] and vertical[0] < top + 0.04 and low - 0.04 < vertical[1]:

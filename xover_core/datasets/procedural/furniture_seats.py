@@ -6,7 +6,16 @@ from __future__ import annotations
 import numpy as np
 
 from xover_core.datasets.procedural import materials
-from xover_core.datasets.procedural.furniture_model import FurnitureModel, Surface, box, cylinder, ellipsoid, legs, model, rod
+from xover_core.datasets.procedural.furniture_model import (
+    FurnitureModel,
+    Surface,
+    box,
+    cylinder,
+    ellipsoid,
+    legs,
+    model,
+    rod,
+)
 from xover_core.datasets.procedural.scene import ObjectClass, Primitive
 
 
@@ -22,7 +31,9 @@ def bed(rng: np.random.Generator, *, is_single: bool = False) -> FurnitureModel:
         box((0, 0, 0.08), (width, length, height - 0.28), frame),
         box((0, length / 2 - 0.04, 0), (width + 0.04, 0.08, head), frame),
         box((0, -0.03, height - 0.2), (width - 0.06, length - 0.1, 0.18), sheet.material),
-        box((0, -length / 2 + blanket_length / 2, height - 0.17), (width + 0.04, blanket_length, 0.2), blanket.material),
+        box(
+            (0, -length / 2 + blanket_length / 2, height - 0.17), (width + 0.04, blanket_length, 0.2), blanket.material
+        ),
         *legs(width, length, 0.08, 0.08, frame),
     ]
     count = 1 if is_single else 2
@@ -35,7 +46,12 @@ def bed(rng: np.random.Generator, *, is_single: bool = False) -> FurnitureModel:
 def sofa(rng: np.random.Generator, *, is_armchair: bool = False) -> FurnitureModel:
     """A sofa or armchair with arms, seat and back cushions."""
     width = float(rng.uniform(0.75, 0.95) if is_armchair else rng.uniform(1.5, 2.3))
-    depth, seat, back, arm = 0.88, float(rng.uniform(0.38, 0.45)), float(rng.uniform(0.72, 0.92)), float(rng.uniform(0.1, 0.22))
+    depth, seat, back, arm = (
+        0.88,
+        float(rng.uniform(0.38, 0.45)),
+        float(rng.uniform(0.72, 0.92)),
+        float(rng.uniform(0.1, 0.22)),
+    )
     cloth = materials.fabric(rng)
     inner = width - 2 * arm
     parts = [
@@ -50,7 +66,9 @@ def sofa(rng: np.random.Generator, *, is_armchair: bool = False) -> FurnitureMod
         x = (i - (count - 1) / 2) * inner / count
         parts.append(box((x, -0.1, seat - 0.14), (inner / count - 0.015, depth - 0.22, 0.15), cloth.material))
         tilted = (float(rng.uniform(0.1, 0.2)), 0.0, 0.0)
-        parts.append(box((x, depth / 2 - 0.26, seat), (inner / count - 0.03, 0.14, back - seat - 0.02), cloth.material, tilted))
+        parts.append(
+            box((x, depth / 2 - 0.26, seat), (inner / count - 0.03, 0.14, back - seat - 0.02), cloth.material, tilted)
+        )
     if not is_armchair or rng.random() < 0.5:
         parts += _cushions(rng, inner, seat, depth)
     kind = ObjectClass.ARMCHAIR if is_armchair else ObjectClass.SOFA
@@ -73,22 +91,33 @@ def chair(rng: np.random.Generator) -> FurnitureModel:
     frame = materials.wood(rng) if rng.random() < 0.6 else materials.lacquer(rng)
     cover = materials.fabric(rng) if rng.random() < 0.5 else frame
     leg = materials.metal(rng).material if rng.random() < 0.3 else frame.material
-    parts = [box((0, 0, seat - 0.04), (width, depth, 0.05), cover.material), *legs(width - 0.03, depth - 0.03, seat - 0.04, 0.035, leg)]
+    parts = [
+        box((0, 0, seat - 0.04), (width, depth, 0.05), cover.material),
+        *legs(width - 0.03, depth - 0.03, seat - 0.04, 0.035, leg),
+    ]
     style = rng.random()
     if style < 0.4:
         parts.append(box((0, depth / 2 - 0.02, seat + 0.1), (width, 0.03, back - seat - 0.1), cover.material))
     else:
         slats = 2 if style < 0.7 else 4
         step = (back - seat) / slats
-        parts += [box((0, depth / 2 - 0.02, seat + (i + 0.45) * step), (width - 0.06, 0.02, step * 0.5), frame.material) for i in range(slats)]
+        parts += [
+            box((0, depth / 2 - 0.02, seat + (i + 0.45) * step), (width - 0.06, 0.02, step * 0.5), frame.material)
+            for i in range(slats)
+        ]
     for sign in (-1, 1):
-        parts.append(box((sign * (width / 2 - 0.02), depth / 2 - 0.02, seat), (0.035, 0.035, back - seat), frame.material))
+        parts.append(
+            box((sign * (width / 2 - 0.02), depth / 2 - 0.02, seat), (0.035, 0.035, back - seat), frame.material)
+        )
     return model(ObjectClass.CHAIR, (width, depth, back), parts, cover)
 
 
 def office_chair(rng: np.random.Generator) -> FurnitureModel:
     """A swivel chair on a star foot."""
-    cloth, leg = materials.fabric(rng, ("black", "dark grey", "blue", "red", "green", "beige")), materials.metal(rng).material
+    cloth, leg = (
+        materials.fabric(rng, ("black", "dark grey", "blue", "red", "green", "beige")),
+        materials.metal(rng).material,
+    )
     parts = [
         box((0, -0.02, 0.44), (0.5, 0.48, 0.08), cloth.material),
         box((0, 0.22, 0.6), (0.44, 0.06, 0.5), cloth.material, (-0.12, 0.0, 0.0)),
@@ -125,7 +154,13 @@ def table(rng: np.random.Generator) -> FurnitureModel:
             cylinder((0, 0, 0), radius * 0.55, 0.03, leg),
         ]
         side = radius * 1.3
-        return model(ObjectClass.TABLE, (2 * radius, 2 * radius, 0.745), parts, top, surfaces=(Surface(z=0.745, width=side, depth=side),))
+        return model(
+            ObjectClass.TABLE,
+            (2 * radius, 2 * radius, 0.745),
+            parts,
+            top,
+            surfaces=(Surface(z=0.745, width=side, depth=side),),
+        )
     width, depth = float(rng.uniform(1.1, 1.9)), float(rng.uniform(0.75, 0.95))
     parts = [box((0, 0, 0.71), (width, depth, 0.04), top.material), *legs(width - 0.06, depth - 0.06, 0.71, 0.06, leg)]
     if rng.random() < 0.5:
@@ -139,9 +174,21 @@ def coffee_table(rng: np.random.Generator) -> FurnitureModel:
     top = materials.wood(rng) if rng.random() < 0.7 else materials.lacquer(rng, ("white", "black", "grey"))
     width, depth, height = float(rng.uniform(0.7, 1.2)), float(rng.uniform(0.5, 0.7)), float(rng.uniform(0.36, 0.46))
     if rng.random() < 0.3:
-        parts = [cylinder((0, 0, height - 0.03), width / 2, 0.03, top.material), cylinder((0, 0, 0), width / 3, height - 0.03, top.material)]
-        return model(ObjectClass.COFFEE_TABLE, (width, width, height), parts, top, surfaces=(Surface(z=height, width=width * 0.6, depth=width * 0.6),))
-    parts = [box((0, 0, height - 0.04), (width, depth, 0.04), top.material), *legs(width - 0.04, depth - 0.04, height - 0.04, 0.05, top.material)]
+        parts = [
+            cylinder((0, 0, height - 0.03), width / 2, 0.03, top.material),
+            cylinder((0, 0, 0), width / 3, height - 0.03, top.material),
+        ]
+        return model(
+            ObjectClass.COFFEE_TABLE,
+            (width, width, height),
+            parts,
+            top,
+            surfaces=(Surface(z=height, width=width * 0.6, depth=width * 0.6),),
+        )
+    parts = [
+        box((0, 0, height - 0.04), (width, depth, 0.04), top.material),
+        *legs(width - 0.04, depth - 0.04, height - 0.04, 0.05, top.material),
+    ]
     if rng.random() < 0.5:
         parts.append(box((0, 0, 0.14), (width - 0.1, depth - 0.1, 0.02), top.material))
     surface = Surface(z=height, width=width - 0.12, depth=depth - 0.12)
@@ -177,4 +224,6 @@ def bench_piano(rng: np.random.Generator) -> FurnitureModel:
         box((0.66, -0.2, 0), (0.06, 0.06, 0.6), body.material),
         rod((0.0, -0.12, 0.12), 0.012, 0.3, materials.metal(rng).material, (0.0, float(np.pi / 2), 0.0)),
     ]
-    return model(ObjectClass.PIANO, (1.45, 0.62, 1.2), parts, body, surfaces=(Surface(z=1.2, width=1.3, depth=0.26, y=0.12),))
+    return model(
+        ObjectClass.PIANO, (1.45, 0.62, 1.2), parts, body, surfaces=(Surface(z=1.2, width=1.3, depth=0.26, y=0.12),)
+    )

@@ -6,7 +6,15 @@ from __future__ import annotations
 import numpy as np
 
 from xover_core.datasets.procedural import materials
-from xover_core.datasets.procedural.furniture_model import FurnitureModel, Surface, box, cylinder, ellipsoid, legs, model
+from xover_core.datasets.procedural.furniture_model import (
+    FurnitureModel,
+    Surface,
+    box,
+    cylinder,
+    ellipsoid,
+    legs,
+    model,
+)
 from xover_core.datasets.procedural.materials import NamedMaterial
 from xover_core.datasets.procedural.scene import ObjectClass, Primitive
 
@@ -37,7 +45,13 @@ def _shelf_content(rng: np.random.Generator, width: float, depth: float, z: floa
     side = -1 if rng.random() < 0.5 else 1
     length = width * share
     x = side * (width - length) / 2
-    parts = [box((x, 0.02, z), (length, depth - 0.09, height * float(rng.uniform(0.75, 1.0))), materials.picture(rng, "books"))]
+    parts = [
+        box(
+            (x, 0.02, z),
+            (length, depth - 0.09, height * float(rng.uniform(0.75, 1.0))),
+            materials.picture(rng, "books"),
+        )
+    ]
     rest = width - length
     if rest > 0.16:
         x = -side * (width - rest) / 2
@@ -45,7 +59,9 @@ def _shelf_content(rng: np.random.Generator, width: float, depth: float, z: floa
             parts.append(box((x, 0.0, z), (rest * 0.7, depth * 0.6, height * 0.6), materials.fabric(rng).material))
         else:
             radius = min(rest, depth) * 0.3
-            parts.append(ellipsoid((x, -0.02, z), (2 * radius, 2 * radius, height * 0.8), materials.lacquer(rng).material))
+            parts.append(
+                ellipsoid((x, -0.02, z), (2 * radius, 2 * radius, height * 0.8), materials.lacquer(rng).material)
+            )
     return parts
 
 
@@ -101,20 +117,34 @@ def kitchen_counter(rng: np.random.Generator, width: float, *, is_tall: bool = T
     for i in range(count):
         x = (i + 0.5) * unit - width / 2
         color = (0.12, 0.12, 0.13) if i == oven else materials.base_color(fronts.material)
-        parts.append(box((x, -depth / 2 + 0.01, 0.12), (unit - 0.012, 0.02, 0.72), materials.picture(rng, "front", color=color)))
+        parts.append(
+            box((x, -depth / 2 + 0.01, 0.12), (unit - 0.012, 0.02, 0.72), materials.picture(rng, "front", color=color))
+        )
     x_oven, x_sink = ((i + 0.5) * unit - width / 2 for i in (oven, sink))
     parts.append(box((x_oven, 0, 0.9), (0.52, 0.48, 0.008), materials.solid((0.06, 0.06, 0.07), gloss=0.8)))
-    parts += [cylinder((x_oven + dx, dy, 0.908), 0.08, 0.003, materials.solid((0.3, 0.12, 0.1))) for dx in (-0.12, 0.12) for dy in (-0.1, 0.12)]
+    parts += [
+        cylinder((x_oven + dx, dy, 0.908), 0.08, 0.003, materials.solid((0.3, 0.12, 0.1)))
+        for dx in (-0.12, 0.12)
+        for dy in (-0.1, 0.12)
+    ]
     parts.append(box((x_sink, -0.02, 0.895), (0.45, 0.38, 0.012), steel))
     parts.append(box((x_sink, 0.0, 0.9), (0.36, 0.3, 0.009), materials.solid((0.25, 0.25, 0.26), gloss=0.5)))
     parts += [cylinder((x_sink, 0.2, 0.9), 0.015, 0.24, steel), box((x_sink, 0.13, 1.13), (0.025, 0.16, 0.02), steel)]
     if is_tall:
         parts += _wall_cabinets(rng, fronts, width, unit, depth)
     surface = Surface(z=0.9, width=width - 0.2, depth=0.3, y=0.1, headroom=0.45)
-    return model(ObjectClass.KITCHEN_COUNTER, (width + 0.02, depth + 0.02, 2.1 if is_tall else 1.14), parts, fronts, surfaces=(surface,))
+    return model(
+        ObjectClass.KITCHEN_COUNTER,
+        (width + 0.02, depth + 0.02, 2.1 if is_tall else 1.14),
+        parts,
+        fronts,
+        surfaces=(surface,),
+    )
 
 
-def _wall_cabinets(rng: np.random.Generator, fronts: NamedMaterial, width: float, unit: float, depth: float) -> list[Primitive]:
+def _wall_cabinets(
+    rng: np.random.Generator, fronts: NamedMaterial, width: float, unit: float, depth: float
+) -> list[Primitive]:
     """Splashback and a row of cabinets above, with a unit or two left out for a hood."""
     back = materials.wall_material(rng, ("tiles", "tiles", "brick", "marble"))
     parts = [box((0, depth / 2 - 0.006, 0.9), (width, 0.012, 0.5), back)]
@@ -147,8 +177,20 @@ def fridge(rng: np.random.Generator) -> FurnitureModel:
     ]
     for _ in range(int(rng.integers(0, 5))):
         x, z = float(rng.uniform(-0.2, 0.15)), float(rng.uniform(split + 0.1, height - 0.3))
-        parts.append(box((x, -0.327, z), (0.12, 0.006, 0.15), materials.picture(rng, str(rng.choice(["photo", "poster", "page"])))))
-    return model(ObjectClass.FRIDGE, (0.6, 0.68, height), parts, body, surfaces=(Surface(z=height, width=0.4, depth=0.4, headroom=0.4),))
+        parts.append(
+            box(
+                (x, -0.327, z),
+                (0.12, 0.006, 0.15),
+                materials.picture(rng, str(rng.choice(["photo", "poster", "page"]))),
+            )
+        )
+    return model(
+        ObjectClass.FRIDGE,
+        (0.6, 0.68, height),
+        parts,
+        body,
+        surfaces=(Surface(z=height, width=0.4, depth=0.4, headroom=0.4),),
+    )
 
 
 def toilet(rng: np.random.Generator) -> FurnitureModel:
@@ -162,25 +204,25 @@ def toilet(rng: np.random.Generator) -> FurnitureModel:
         box((0, 0.24, 0.36), (0.4, 0.16, 0.4), white.material),
         box((0, 0.26, 0), (0.24, 0.12, 0.36), white.material),
     ]
-    return model(ObjectClass.TOILET, (0.42, 0.7, 0.78), parts, white, surfaces=(Surface(z=0.76, width=0.3, depth=0.12, y=0.24),))
+    return model(
+        ObjectClass.TOILET, (0.42, 0.7, 0.78), parts, white, surfaces=(Surface(z=0.76, width=0.3, depth=0.12, y=0.24),)
+    )
 
 
 def bathtub(rng: np.random.Generator) -> FurnitureModel:
-    """A built-in tub: four walls, a bottom, a tap."""
+    """A built-in tub: a bottom, four walls with a rim, a skirt in front, a tap."""
     white, length, width, rim = materials.ceramic(rng), float(rng.uniform(1.5, 1.75)), 0.72, 0.07
     skirt = materials.wall_material(rng, ("tiles", "marble"))
-    steel = materials.metal(rng).material
+    x, y = (length - rim) / 2, (width - rim) / 2
     parts = [
-        box((0, 0, 0), (length, width, 0.16), white.material),
-        box((0, -width / 2 + rim / 2, 0), (length, rim, 0.53), skirt),
-        box((0, 0, 0.53), (length, width, 0.001), white.material),
-        cylinder((length / 2 - 0.12, 0.2, 0.53), 0.02, 0.15, steel),
+        box((0, 0, 0), (length - 0.02, width - 0.02, 0.16), white.material),
+        box((0, -y, 0), (length, rim, 0.53), skirt),
+        box((0, y, 0.1), (length, rim, 0.43), white.material),
+        cylinder((length / 2 - 0.12, y - 0.1, 0.16), 0.02, 0.55, materials.metal(rng).material),
     ]
-    parts[2:3] = [
-        box((0, sign * (width - rim) / 2, 0.52), (length, rim, 0.04), white.material) for sign in (-1, 1)
-    ] + [box((sign * (length - rim) / 2, 0, 0.1), (rim, width - 0.01, 0.46), white.material) for sign in (-1, 1)]
-    parts.append(box((0, (width - rim) / 2, 0.1), (length, rim, 0.43), white.material))
-    return model(ObjectClass.BATHTUB, (length, width, 0.68), parts, white)
+    parts += [box((0, sign * y, 0.53), (length + 0.01, rim + 0.01, 0.03), white.material) for sign in (-1, 1)]
+    parts += [box((sign * x, 0, 0.1), (rim, width - 0.01, 0.46), white.material) for sign in (-1, 1)]
+    return model(ObjectClass.BATHTUB, (length + 0.01, width + 0.01, 0.71), parts, white)
 
 
 def washbasin(rng: np.random.Generator) -> FurnitureModel:
@@ -189,7 +231,11 @@ def washbasin(rng: np.random.Generator) -> FurnitureModel:
     width = float(rng.uniform(0.55, 1.0))
     steel = materials.metal(rng).material
     parts = [
-        box((0, 0.02, 0.15), (width - 0.04, 0.42, 0.6), materials.picture(rng, "front", color=materials.base_color(body.material))),
+        box(
+            (0, 0.02, 0.15),
+            (width - 0.04, 0.42, 0.6),
+            materials.picture(rng, "front", color=materials.base_color(body.material)),
+        ),
         box((0, 0.02, 0), (width - 0.12, 0.34, 0.15), materials.solid((0.2, 0.2, 0.2))),
         box((0, 0, 0.75), (width, 0.5, 0.1), white.material),
         ellipsoid((0, -0.04, 0.83), (width * 0.6, 0.34, 0.03), materials.solid((0.75, 0.76, 0.78), gloss=0.6)),
@@ -246,4 +292,6 @@ def _cabinet_material(rng: np.random.Generator) -> NamedMaterial:
     """Wood or paint."""
     if rng.random() < 0.5:
         return materials.wood(rng)
-    return materials.lacquer(rng, ("white", "white", "grey", "dark grey", "black", "beige", "blue", "green", "light blue", "red"))
+    return materials.lacquer(
+        rng, ("white", "white", "grey", "dark grey", "black", "beige", "blue", "green", "light blue", "red")
+    )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -75,7 +76,9 @@ def make_layout(rng: np.random.Generator, num_rooms: int, num_lookalikes: int = 
 def _make_cells(rng: np.random.Generator, num_rooms: int, num_lookalikes: int) -> list[_Cell]:
     """Rows of rooms on both sides of a corridor along x; the look-alikes come first."""
     if num_rooms < 3:
-        return _split_row(rng, num_rooms, 0.0, float(rng.uniform(3.4, 5.0)), 0, float(rng.uniform(3.6, 5.2)) * num_rooms)
+        return _split_row(
+            rng, num_rooms, 0.0, float(rng.uniform(3.4, 5.0)), 0, float(rng.uniform(3.6, 5.2)) * num_rooms
+        )
     num_lower = max(num_lookalikes, num_rooms - num_rooms // 2)
     num_upper = num_rooms - num_lower
     depth, corridor, depth_upper = rng.uniform(3.3, 4.6), rng.uniform(1.35, 1.8), rng.uniform(3.3, 4.6)
@@ -93,7 +96,7 @@ def _split_row(
     """`count` rooms side by side; widths vary by up to a quarter unless `is_equal`."""
     weights = np.ones(count) if is_equal else rng.uniform(0.75, 1.25, count)
     edges = np.concatenate([[0.0], np.cumsum(weights / weights.sum())]) * length
-    return [_Cell(float(a), y0, float(b), y1, row) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [_Cell(float(a), y0, float(b), y1, row) for a, b in pairwise(edges)]
 
 
 def _assign_types(rng: np.random.Generator, cells: list[_Cell], num_lookalikes: int) -> list[RoomType]:
@@ -197,16 +200,17 @@ def _make_windows(
             rng.bit_generator.state = shared_state
         sides = [(0, cell.y0, cell.x0, cell.x1, cell.y0 < 1e-6), (0, cell.y1, cell.x0, cell.x1, cell.y1 > y_max - 1e-6)]
         if i >= num_lookalikes:
-            sides += [(1, cell.x0, cell.y0, cell.y1, cell.x0 < 1e-6), (1, cell.x1, cell.y0, cell.y1, cell.x1 > x_max - 1e-6)]
+            sides += [
+                (1, cell.x0, cell.y0, cell.y1, cell.x0 < 1e-6),
+                (1, cell.x1, cell.y0, cell.y1, cell.x1 > x_max - 1e-6),
+            ]
         for axis, offset, start, end, is_outer in sides:
             if is_outer and (rng.random() < 0.75 or len(sides) == 2):
                 windows += _windows_of_wall(rng, room, (axis, offset, start, end))
     return windows
 
 
-def _windows_of_wall(
-    rng: np.random.Generator, room: Room, edge: tuple[int, float, float, float]
-) -> list[Opening]:
+def _windows_of_wall(rng: np.random.Generator, room: Room, edge: tuple[int, float, float, float]) -> list[Opening]:
     """One window, or two in a long wall; a small high one in a bathroom."""
     is_small = room.room_type in (RoomType.BATHROOM, RoomType.STORAGE)
     bottom = 1.35 if is_small else float(rng.choice([0.15, 0.85, 0.95], p=[0.15, 0.45, 0.4]))

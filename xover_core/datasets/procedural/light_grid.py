@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from xover_core.datasets.procedural.apartment import Apartment
 from xover_core.datasets.procedural.lighting_design import MAX_LIGHTS_PER_ROOM
@@ -42,7 +42,7 @@ class LightGrid:
         z = (relative[2] * depth).clamp_(0.5, depth - 0.5) + room * depth
         total = self._volume.shape[2]
         grid = torch.stack([relative[0] * 2 - 1, relative[1] * 2 - 1, z * (2 / total) - 1], dim=1)
-        sampled = F.grid_sample(
+        sampled = functional.grid_sample(
             self._volume, grid[None, None, None], mode="bilinear", padding_mode="border", align_corners=False
         )
         return sampled[0, :, 0, 0]
@@ -78,7 +78,10 @@ class LightGrid:
     @staticmethod
     def _occluders(table: PrimitiveTable, index: int) -> Tensor:
         """Rows of furniture parts of a room that are large enough to matter and are no lamps."""
-        ignored = [int(c) for c in (*STRUCTURE_CLASSES, ObjectClass.CEILING_LAMP, ObjectClass.FLOOR_LAMP, ObjectClass.TABLE_LAMP)]
+        ignored = [
+            int(c)
+            for c in (*STRUCTURE_CLASSES, ObjectClass.CEILING_LAMP, ObjectClass.FLOOR_LAMP, ObjectClass.TABLE_LAMP)
+        ]
         is_ignored = torch.isin(table.semantic, torch.tensor(ignored, dtype=torch.int16, device=table.semantic.device))
         volume = table.half_size.sort(dim=1).values
         is_large = (volume[:, 1] > 0.02) & (volume[:, 2] > 0.08)
@@ -87,8 +90,8 @@ class LightGrid:
     @staticmethod
     def _openness(solid: Tensor) -> Tensor:
         """(z, y, x) how little stands around each cell; walls, floor and ceiling count as solid."""
-        filled = F.pad(solid.float()[None, None], (_AMBIENT_REACH // 2,) * 6, value=1.0)
-        filled = F.avg_pool3d(filled, _AMBIENT_REACH, stride=1)
+        filled = functional.pad(solid.float()[None, None], (_AMBIENT_REACH // 2,) * 6, value=1.0)
+        filled = functional.avg_pool3d(filled, _AMBIENT_REACH, stride=1)
         return (1.1 - 1.1 * filled[0, 0]).clamp(0.15, 1.0)
 
 

@@ -27,7 +27,9 @@ def draw_lighting(rng: np.random.Generator, layout: Layout, objects: tuple[Scene
         ambient.append((room.room_id, _scale(_blend((1.0, 0.95, 0.88), sky, float(rng.random())), level)))
     color: Color = (0.45, 0.62, 0.88) if daylight > 0.2 else (0.08, 0.09, 0.16)
     texture = Texture(kind="outside", seed=int(rng.integers(2**31)), colors=(color,))
-    return Lighting(lights=tuple(lights), ambient=tuple(ambient), outside=texture, outside_brightness=0.12 + 1.2 * daylight)
+    return Lighting(
+        lights=tuple(lights), ambient=tuple(ambient), outside=texture, outside_brightness=0.12 + 1.2 * daylight
+    )
 
 
 def _daylights(room: Room, layout: Layout, sky: Color, daylight: float, rng: np.random.Generator) -> list[Light]:
@@ -42,7 +44,13 @@ def _daylights(room: Room, layout: Layout, sky: Color, daylight: float, rng: np.
         middle = (opening.start + opening.end) / 2
         x, y = (middle, across) if opening.axis == 0 else (across, middle)
         strength = 2.6 * daylight * area * float(rng.uniform(0.7, 1.2))
-        found.append(Light(room_id=room.room_id, position=(x, y, (opening.bottom + opening.top) / 2 + 0.2), color=_scale(sky, strength)))
+        found.append(
+            Light(
+                room_id=room.room_id,
+                position=(x, y, (opening.bottom + opening.top) / 2 + 0.2),
+                color=_scale(sky, strength),
+            )
+        )
     return found[:2]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -63,7 +64,7 @@ def drifting_odometry(T_map_base: Float64Array, drift: OdometryDrift, seed: int)
     start = rng.uniform(-drift.origin_range, drift.origin_range, 2)
     pose = _planar_pose(start[0], start[1], rng.uniform(-math.pi, math.pi))
     poses = [pose]
-    for before, after in zip(T_map_base[:-1], T_map_base[1:], strict=True):
+    for before, after in pairwise(T_map_base):
         motion = invert(before) @ after
         x, y, turn = motion[0, 3], motion[1, 3], math.atan2(motion[1, 0], motion[0, 0])
         root_length, root_turn = math.sqrt(math.hypot(x, y)), math.sqrt(abs(turn))

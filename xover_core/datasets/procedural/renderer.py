@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +12,11 @@ from numpy.typing import NDArray
 
 from xover_core.datasets.procedural.apartment import Apartment
 from xover_core.datasets.procedural.primitive_table import build_primitive_table
-from xover_core.datasets.procedural.ray_caster import View, cast_rays
+from xover_core.datasets.procedural.ray_caster import Views, cast_rays
 from xover_core.datasets.procedural.shading import Shader, tone_map
 from xover_core.datasets.procedural.surface import surface_points
 from xover_core.errors import BackendUnavailableError
-from xover_core.types import CameraIntrinsics, Float32Array, Mat4, as_pose
+from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, Mat4, as_pose
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,37 +58,48 @@ class Renderer:
         Raises:
             GeometryError: the pose is no rigid transform.
         """
+        return self.render_batch([T_map_camera], intrinsics)[0]
+
+    def render_batch(self, T_map_camera: Sequence[Mat4], intrinsics: CameraIntrinsics) -> list[RenderedView]:
+        """Render several views at once, which keeps a GPU busy; no poses give no views.
+
+        Raises:
+            GeometryError: a pose is no rigid transform.
+        """
+        poses = [as_pose(pose, "T_map_camera") for pose in T_map_camera]
+        if not poses:
+            return []
         with torch.inference_mode():
-            view = self._make_view(as_pose(T_map_camera, "T_map_camera"), intrinsics)
-            hits = cast_rays(self._table, view)
-            points = surface_points(self._table, hits, view)
-            radiance = torch.empty((3, view.height * view.width), device=hits.depth.device)
+            views = self._make_views(np.stack(poses), intrinsics)
+            hits = cast_rays(self._table, views)
+            points = surface_points(self._table, hits, views)
+            radiance = torch.empty((3, len(hits.depth)), device=hits.depth.device)
             radiance[:, points.pixel] = self._shader.shade(points, intrinsics.fx)
             is_outside = hits.primitive < 0
             beyond = torch.nonzero(is_outside)[:, 0]
             if len(beyond):
-                radiance[:, beyond] = self._shader.outside(beyond, view)
-            row = hits.primitive.clamp_min(0)
-            size = (view.height, view.width)
-            return RenderedView(
-                rgb=tone_map(radiance).T.reshape(*size, 3).cpu().numpy(),
-                depth=hits.depth.masked_fill(is_outside, 0.0).view(size).cpu().numpy(),
-                instance=self._table.instance[row].masked_fill(is_outside, 0).view(size).cpu().numpy(),
-                object_class=self._table.semantic[row].masked_fill(is_outside, 0).view(size).cpu().numpy(),
-            )
+                radiance[:, beyond] = self._shader.outside(beyond, views)
+            row = hits.primitive.clamp_min(0) % len(self._table)
+            size = (len(views), views.height, views.width)
+            rgb = tone_map(radiance).T.reshape(*size, 3).cpu().numpy()
+            depth = hits.depth.masked_fill(is_outside, 0.0).view(size).cpu().numpy()
+            instance = self._table.instance[row].masked_fill(is_outside, 0).view(size).cpu().numpy()
+            semantic = self._table.semantic[row].masked_fill(is_outside, 0).view(size).cpu().numpy()
+        images = zip(rgb, depth, instance, semantic, strict=True)
+        return [RenderedView(rgb=r, depth=d, instance=i, object_class=c) for r, d, i, c in images]
 
-    def _make_view(self, T_map_camera: Mat4, intrinsics: CameraIntrinsics) -> View:
-        """The camera as tensors."""
+    def _make_views(self, T_map_camera: Float64Array, intrinsics: CameraIntrinsics) -> Views:
+        """(V, 4, 4) cameras as tensors."""
         device = self._table.center.device
 
-        def tensor(values: NDArray[np.float64]) -> torch.Tensor:
+        def tensor(values: Float64Array) -> torch.Tensor:
             return torch.as_tensor(values.astype(np.float32), device=device)
 
-        return View(
-            R_map_camera=tensor(T_map_camera[:3, :3]),
-            t_map_camera=tensor(T_map_camera[:3, 3]),
-            inverse_matrix=tensor(np.linalg.inv(intrinsics.matrix)),
+        return Views(
+            R_map_camera=tensor(T_map_camera[:, :3, :3]),
+            t_map_camera=tensor(T_map_camera[:, :3, 3]),
             matrix=tensor(intrinsics.matrix),
+            inverse_matrix=tensor(np.asarray(np.linalg.inv(intrinsics.matrix), dtype=np.float64)),
             width=intrinsics.width,
             height=intrinsics.height,
         )

@@ -203,7 +203,7 @@ class SceneObject:
     support_id: int = 0
 
     @property
-    def T_map_object(self) -> Mat4:
+    def T_map_object(self) -> Mat4:  # noqa: N802 - the name of a transform
         """(4, 4) pose of the object."""
         pose = np.eye(4)
         pose[:3, :3] = rotation_from_rpy((0.0, 0.0, self.yaw))

@@ -60,9 +60,9 @@ class SensorNoise:
 
 def sense_color(rgb: NDArray[np.uint8], noise: SensorNoise, rng: np.random.Generator) -> NDArray[np.uint8]:
     """Colour image (H, W, 3) as a camera would give it."""
-    image = rgb.astype(np.float32)
+    image: Float32Array = rgb.astype(np.float32)
     if noise.blur_px > 0:
-        image = cv2.GaussianBlur(image, (0, 0), noise.blur_px)
+        image = np.asarray(cv2.GaussianBlur(image, (0, 0), noise.blur_px), dtype=np.float32)
     height, width = rgb.shape[:2]
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     falloff = 1 - noise.vignetting * (x * x + y * y) / 2
@@ -70,14 +70,16 @@ def sense_color(rgb: NDArray[np.uint8], noise: SensorNoise, rng: np.random.Gener
     image = image * (falloff[:, :, None] * gain).astype(np.float32)
     deviation = np.sqrt(noise.read_noise**2 + noise.shot_noise**2 * np.clip(image, 0, 255) / 255)
     image = image + deviation * rng.standard_normal(image.shape, dtype=np.float32)
-    return np.clip(image + 0.5, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(image + 0.5, 0, 255), dtype=np.uint8)
 
 
 def sense_depth(view: RenderedView, noise: SensorNoise, rng: np.random.Generator) -> Float32Array:
     """Depth (H, W) in metres as a camera would give it, 0 = no reading."""
     depth = view.depth
     with np.errstate(divide="ignore"):
-        slope = np.hypot(cv2.Sobel(depth, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(depth, cv2.CV_32F, 0, 1, scale=0.125))
+        slope = np.hypot(
+            cv2.Sobel(depth, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(depth, cv2.CV_32F, 0, 1, scale=0.125)
+        )
     relative = slope / np.maximum(depth, 0.1)
     chance = np.where(relative > 0.05, noise.edge_holes, np.where(relative > 0.02, noise.grazing_holes, 0.002))
     # dropouts come in clumps, so the dice are thrown on a coarser raster

@@ -12,7 +12,7 @@ from xover_core.datasets.procedural.apartment import Apartment
 from xover_core.datasets.procedural.light_grid import LightGrid
 from xover_core.datasets.procedural.lighting_design import MAX_LIGHTS_PER_ROOM
 from xover_core.datasets.procedural.primitive_table import PrimitiveTable
-from xover_core.datasets.procedural.ray_caster import View
+from xover_core.datasets.procedural.ray_caster import Views
 from xover_core.datasets.procedural.scene import Texture
 from xover_core.datasets.procedural.surface import SurfacePoints, dot, pixel_directions
 from xover_core.datasets.procedural.texture_atlas import TextureAtlas
@@ -51,7 +51,7 @@ class Shader:
     def shade(self, points: SurfacePoints, focal_px: float) -> Tensor:
         """(3, N) radiance of surface points."""
         material = self._table.material.index_select(0, points.primitive)
-        rates, tint, gloss, emission, mottle = self._material.index_select(1, material).split((2, 3, 1, 1, 1))
+        rates, tint, gloss, emission, mottle = torch.split(self._material.index_select(1, material), [2, 3, 1, 1, 1])
         facing = dot(points.normal, points.view).clamp_min_(0.05)
         footprint = points.depth * facing.rsqrt_() * (1 / focal_px)
         albedo = self._albedo(material, points, rates, footprint, mottle[0]).mul_(tint)
@@ -59,24 +59,30 @@ class Shader:
         diffuse, specular = self._light(points, room, gloss[0])
         return (albedo.square_() * (diffuse + emission)).addcmul_(diffuse, specular)
 
-    def outside(self, pixels: Tensor, view: View) -> Tensor:
+    def outside(self, pixels: Tensor, views: Views) -> Tensor:
         """(3, N) radiance of what lies beyond the windows in the direction of pixels (N,)."""
-        direction = pixel_directions(pixels, view)
+        direction = pixel_directions(pixels, views)
         azimuth = torch.atan2(direction[1], direction[0]) / (math.pi / 2)
         elevation = direction[2] / direction[:2].norm(dim=0).clamp_min(1e-6)
         uv = torch.stack([-azimuth, (0.5 - 0.5 * elevation).clamp(0.01, 0.98)])
-        footprint = torch.full_like(azimuth, float(view.inverse_matrix[0, 0]) / (math.pi / 2))
+        footprint = torch.full_like(azimuth, float(views.inverse_matrix[0, 0]) / (math.pi / 2))
         texture = torch.zeros_like(pixels, dtype=torch.int32)
         return self._atlas.sample(texture, uv, footprint).square_() * self._outside_brightness
 
-    def _albedo(self, material: Tensor, points: SurfacePoints, rates: Tensor, footprint: Tensor, mottle: Tensor) -> Tensor:
+    def _albedo(
+        self, material: Tensor, points: SurfacePoints, rates: Tensor, footprint: Tensor, mottle: Tensor
+    ) -> Tensor:
         """(3, N) display-referred surface colour, with slow and fine unevenness."""
         is_stretched = rates[0] == 0
         uv = torch.where(is_stretched, points.uv_face.clamp(0.003, 0.997), points.uv_m * rates)
         scale = torch.where(is_stretched, 1.5, (rates[0] * rates[1]).sqrt_())
         color = self._atlas.sample(self._texture.index_select(0, material), uv, footprint * scale)
-        slow = self._atlas.sample_nearest(_CLOUDS_ROW, points.uv_m * (1 / _CLOUDS_TILE_M), footprint * (1 / _CLOUDS_TILE_M))
-        fine = self._atlas.sample_nearest(_GRAIN_ROW, points.uv_m * (1 / _GRAIN_TILE_M), footprint * (1 / _GRAIN_TILE_M))
+        slow = self._atlas.sample_nearest(
+            _CLOUDS_ROW, points.uv_m * (1 / _CLOUDS_TILE_M), footprint * (1 / _CLOUDS_TILE_M)
+        )
+        fine = self._atlas.sample_nearest(
+            _GRAIN_ROW, points.uv_m * (1 / _GRAIN_TILE_M), footprint * (1 / _GRAIN_TILE_M)
+        )
         return color.mul_((slow + 0.7 * fine - 0.85) * mottle + 1)
 
     def _light(self, points: SurfacePoints, room: Tensor, gloss: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +102,9 @@ class Shader:
             received.div_(squared + 0.35).mul_(share * (1 - _LEAK) + _LEAK)
             diffuse.addcmul_(lamp[3:], received)
             middle = direction + points.view
-            aligned = (dot(points.normal, middle).clamp_min_(0) * dot(middle, middle).clamp_min_(1e-6).rsqrt_()).square_()
+            aligned = (
+                dot(points.normal, middle).clamp_min_(0) * dot(middle, middle).clamp_min_(1e-6).rsqrt_()
+            ).square_()
             # to the 48th power by squaring
             sixteenth = aligned.square_().square_().square_()
             specular.addcmul_(sixteenth.square(), sixteenth * share)

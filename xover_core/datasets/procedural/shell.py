@@ -14,7 +14,16 @@ import numpy as np
 
 from xover_core.datasets.procedural import materials
 from xover_core.datasets.procedural.layout import WALL_THICKNESS, Layout
-from xover_core.datasets.procedural.scene import Material, ObjectClass, Opening, Primitive, Room, RoomType, SceneObject, Shape
+from xover_core.datasets.procedural.scene import (
+    Material,
+    ObjectClass,
+    Opening,
+    Primitive,
+    Room,
+    RoomType,
+    SceneObject,
+    Shape,
+)
 
 _OUTER_EXTRA = 0.14
 _LEAF_THICKNESS = 0.04
@@ -33,6 +42,7 @@ _WALLS: dict[RoomType, tuple[str, ...]] = {
 }
 
 NewObject = Callable[..., SceneObject]
+_Span = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +159,7 @@ def box_between(bounds: tuple[float, float, float, float, float, float], materia
     )
 
 
-def wall_box(
-    side: WallSide, along: tuple[float, float], across: tuple[float, float], vertical: tuple[float, float], material: Material
-) -> Primitive:  # fmt: skip
+def wall_box(side: WallSide, along: _Span, across: _Span, vertical: _Span, material: Material) -> Primitive:
     """A box given along a wall and by its distances into the wall (negative: into the room)."""
     a, b = sorted(side.inner + side.outward * d for d in across)
     bounds = (*along, a, b) if side.axis == 0 else (a, b, *along)
@@ -236,6 +244,10 @@ def _door_leaf(
     leaf = wall_box(side, along, (-0.03 - width, -0.03), (0.01, opening.top - 0.03), material)
     knob_at = -0.03 - width + 0.07
     knob = wall_box(
-        side, (along[0] - 0.05, along[1] + 0.05), (knob_at - 0.01, knob_at + 0.01), (1.0, 1.02), materials.metal(rng).material
+        side,
+        (along[0] - 0.05, along[1] + 0.05),
+        (knob_at - 0.01, knob_at + 0.01),
+        (1.0, 1.02),
+        materials.metal(rng).material,
     )
     return new_object(ObjectClass.DOOR, room.room_id, (leaf, knob))

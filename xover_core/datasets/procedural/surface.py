@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from xover_core.datasets.procedural.primitive_table import PrimitiveTable
-from xover_core.datasets.procedural.ray_caster import Hits, View
+from xover_core.datasets.procedural.ray_caster import Hits, Views
 from xover_core.datasets.procedural.scene import Shape
 
 
@@ -22,8 +22,8 @@ class SurfacePoints:
     """N visible surface points.
 
     Attributes:
-        pixel: (N,) int64 index into the image, row by row.
-        primitive: (N,) int64.
+        pixel: (N,) int64 index into the images, image by image and row by row.
+        primitive: (N,) int64 row of the primitive table.
         depth: (N,).
         position: (3, N) map.
         normal: (3, N) map, unit length, outward.
@@ -47,22 +47,27 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.addcmul(torch.addcmul(a[0] * b[0], a[1], b[1]), a[2], b[2])
 
 
-def pixel_directions(pixel: Tensor, view: View) -> Tensor:
-    """(3, N) directions in the map through pixels (N,), with length 1 along the optical axis."""
-    u, v = (pixel % view.width).float(), torch.div(pixel, view.width, rounding_mode="floor").float()
-    matrix = view.R_map_camera @ view.inverse_matrix
-    return matrix[:, 0:1] * u + matrix[:, 1:2] * v + matrix[:, 2:3]
+def pixel_directions(pixel: Tensor, views: Views) -> Tensor:
+    """(3, N) directions in the map through pixels (N,) of all views, with length 1 along the optical axis."""
+    device = pixel.device
+    u = torch.arange(views.width, device=device, dtype=torch.float32).repeat(views.height)
+    v = torch.arange(views.height, device=device, dtype=torch.float32).repeat_interleave(views.width)
+    rays = (views.R_map_camera @ views.inverse_matrix) @ torch.stack([u, v, torch.ones_like(u)])
+    return rays.transpose(0, 1).flatten(1).index_select(1, pixel)
 
 
-def surface_points(table: PrimitiveTable, hits: Hits, view: View) -> SurfacePoints:
+def surface_points(table: PrimitiveTable, hits: Hits, views: Views) -> SurfacePoints:
     """Evaluate the geometry of all pixels that see a primitive."""
     pixel = torch.nonzero(hits.primitive >= 0)[:, 0]
-    primitive, depth = hits.primitive.index_select(0, pixel), hits.depth.index_select(0, pixel)
-    directions = pixel_directions(pixel, view)
-    position = directions * depth + view.t_map_camera[:, None]
-    constants = torch.cat([table.rotation.flatten(1), table.half_size, table.texture_shift, hits.origins], dim=1).T.contiguous()
-    rotation, half, shift, origin = constants.index_select(1, primitive).split((9, 3, 3, 3))
+    seen, depth = hits.primitive.index_select(0, pixel), hits.depth.index_select(0, pixel)
+    primitive = seen % len(table)
+    directions = pixel_directions(pixel, views)
     offset = directions * depth
+    view = torch.div(pixel, views.width * views.height, rounding_mode="floor")
+    position = offset + views.t_map_camera.T.index_select(1, view)
+    constants = torch.cat([table.rotation.flatten(1), table.half_size, table.texture_shift], dim=1).T.contiguous()
+    rotation, half, shift = torch.split(constants.index_select(1, primitive), [9, 3, 3])
+    origin = hits.origins.T.contiguous().index_select(1, seen)
     local = torch.stack([dot(rotation[axis::3], offset) for axis in range(3)]).div_(half).add_(origin)
     normal_local, uv_m, uv_face = _box_faces(local, half, shift)
     is_round = table.shape.index_select(0, primitive) != Shape.BOX

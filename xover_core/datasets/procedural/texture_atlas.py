@@ -51,7 +51,7 @@ class TextureAtlas:
         return torch.lerp(colors[0], colors[1], blend)
 
     def sample_nearest(self, texture: int, uv: Tensor, footprint: Tensor) -> Tensor:
-        """(N,) red channel in [0, 1] at the nearest texel of the nearest mip level; for noise, at a tenth of the cost."""
+        """(N,) red channel in [0, 1] at the nearest texel of the nearest mip level; cheap, for noise."""
         level = (footprint * SIZE).clamp_min(1.0).log2().round().clamp_max(_LEVELS - 1).int()
         size = torch.bitwise_right_shift(SIZE, level)
         mask = size - 1

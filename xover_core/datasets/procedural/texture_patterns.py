@@ -42,18 +42,23 @@ def _amplitude(power: float, stretch: tuple[float, float]) -> Float32Array:
     fv = np.fft.fftfreq(SIZE)[:, None] * SIZE * stretch[1]
     amplitude = np.maximum(np.hypot(fu, fv), 1.0) ** -power
     amplitude[0, 0] = 0
-    return amplitude.astype(np.float32)
+    return np.asarray(amplitude, dtype=np.float32)
+
+
+def rgb(color: Color) -> Float32Array:
+    """(3,) float32 of a colour."""
+    return np.array(color, dtype=np.float32)
 
 
 def paint(values: Float32Array, low: Color, high: Color) -> Float32Array:
     """(S, S) in [0, 1] to the mixture of two colours."""
     t = np.clip(values, 0, 1)[..., None]
-    return np.asarray((1 - t) * np.float32(low) + t * np.float32(high), dtype=np.float32)
+    return np.asarray((1 - t) * rgb(low) + t * rgb(high), dtype=np.float32)
 
 
 def shade(color: Color, factor: Float32Array) -> Float32Array:
     """A colour times an (S, S) factor."""
-    return np.asarray(np.float32(color) * factor[..., None], dtype=np.float32)
+    return np.asarray(rgb(color) * factor[..., None], dtype=np.float32)
 
 
 def second(colors: Colors, factor: float = 0.55) -> Color:
@@ -63,10 +68,9 @@ def second(colors: Colors, factor: float = 0.55) -> Color:
 
 
 def grid_uv() -> tuple[Float32Array, Float32Array]:
-    """u and v of the texel centres in [0, 1), (S, S) each."""
+    """Coordinates u and v of the texel centres in [0, 1), (S, S) each."""
     axis = (np.arange(SIZE, dtype=np.float32) + 0.5) / SIZE
-    u, v = np.meshgrid(axis, axis)
-    return u, v
+    return np.tile(axis, (SIZE, 1)), np.tile(axis[:, None], (1, SIZE))
 
 
 def plain(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -149,7 +153,7 @@ def tiles(rng: np.random.Generator, colors: Colors) -> Float32Array:
         body = np.where(is_odd[..., None], shade(colors[1], tone), body)
     edge = np.minimum(np.abs(u * count - np.rint(u * count)), np.abs(v * count - np.rint(v * count))) / count
     joint = np.clip(edge * SIZE / 1.8, 0, 1)[..., None]
-    return np.asarray(body * joint + (1 - joint) * np.float32(rng.uniform(0.35, 0.85)), dtype=np.float32)
+    return np.asarray(body * joint + (1 - joint) * rng.uniform(0.35, 0.85), dtype=np.float32)
 
 
 def checker(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -208,11 +212,16 @@ def motif(rng: np.random.Generator, colors: Colors) -> Float32Array:
     for _ in range(int(rng.integers(3, 7))):
         center = tuple(int(c) for c in rng.integers(10, cell - 10, 2))
         axes = tuple(int(a) for a in rng.integers(2, 13, 2))
-        cv2.ellipse(small, center, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, int(rng.choice([-1, 1, 2])), cv2.LINE_AA)
+        cv2.ellipse(
+            small, center, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, int(rng.choice([-1, 1, 2])), cv2.LINE_AA
+        )
     small = np.maximum(small, small[:, ::-1])
     doubled = np.hstack([np.vstack([small, np.roll(small, cell // 2, 0) * 0]), np.vstack([small * 0, small])])
     pattern = np.tile(doubled, (SIZE // (2 * cell), SIZE // (2 * cell)))
-    return paint(pattern * float(rng.uniform(0.4, 1.0)), colors[0], second(colors, 0.6)) * (1 + 0.03 * fractal(rng, 0.6))[..., None]
+    return (
+        paint(pattern * float(rng.uniform(0.4, 1.0)), colors[0], second(colors, 0.6))
+        * (1 + 0.03 * fractal(rng, 0.6))[..., None]
+    )
 
 
 def marble(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -225,7 +234,7 @@ def granite(rng: np.random.Generator, colors: Colors) -> Float32Array:
     """Speckles of three tones."""
     grains = fractal(rng, 0.55)
     body = paint(0.5 + 0.3 * fractal(rng, 0.8), second(colors, 0.6), colors[0])
-    body[grains > 1.5] = np.minimum(1.0, 1.5 * np.float32(colors[0]))
+    body[grains > 1.5] = np.minimum(1.0, 1.5 * rgb(colors[0]))
     body[grains < -1.6] = 0.1
     return body
 

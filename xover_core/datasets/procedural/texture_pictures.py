@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from xover_core.datasets.procedural.texture_patterns import SIZE, Colors, Pattern, fractal, grid_uv, second, shade
+from xover_core.datasets.procedural.texture_patterns import SIZE, Colors, Pattern, fractal, grid_uv, rgb, second, shade
 from xover_core.types import Float32Array
 
 
@@ -27,7 +27,7 @@ def photo(rng: np.random.Generator, colors: Colors) -> Float32Array:
 def painting(rng: np.random.Generator, colors: Colors) -> Float32Array:
     """A landscape of hills under a sky, in brush strokes, or an abstract of large shapes."""
     palette = _palette(rng, colors, 6)
-    u, v = grid_uv()
+    _, v = grid_uv()
     canvas = np.asarray(palette[0] * (1.2 - 0.6 * v[..., None]), dtype=np.float32)
     if rng.random() < 0.6:
         for layer in range(int(rng.integers(2, 5))):
@@ -61,7 +61,7 @@ def page(rng: np.random.Generator, colors: Colors) -> Float32Array:
     for _ in range(int(rng.integers(3, 8))):
         x, y = rng.integers(0, SIZE - 70, 2)
         width, height = rng.integers(45, 90, 2)
-        paper = np.float32(rng.uniform(0.75, 1.0, 3) if rng.random() < 0.4 else (0.95, 0.95, 0.93))
+        paper = rng.uniform(0.75, 1.0, 3) if rng.random() < 0.4 else np.array((0.95, 0.95, 0.93))
         canvas[y : y + height, x : x + width] = paper
         _write_words(rng, canvas, (x + 4, y + 4, min(x + width, SIZE) - 4, min(y + height, SIZE) - 4), 6, 0.15)
     return canvas
@@ -74,7 +74,7 @@ def books(rng: np.random.Generator, colors: Colors) -> Float32Array:
     while x < SIZE:
         width = int(rng.integers(7, 24))
         top = int(rng.integers(8, 90))
-        base = np.float32(rng.random(3) ** 1.4 * 0.85 + 0.05) if rng.random() < 0.8 else np.float32(colors[0])
+        base = (rng.random(3) ** 1.4 * 0.85 + 0.05).astype(np.float32) if rng.random() < 0.8 else rgb(colors[0])
         profile = 1 - 0.45 * np.abs(np.linspace(-1, 1, width, dtype=np.float32)) ** 3
         canvas[top:, x : x + width] = (base * profile[:, None])[: SIZE - x]
         ink = 0.95 if base.mean() < 0.5 else 0.1
@@ -95,7 +95,13 @@ def screen(rng: np.random.Generator, colors: Colors) -> Float32Array:
         is_dark = rng.random() < 0.5
         canvas[y : y + height, x : x + width] = 0.1 if is_dark else 0.92
         canvas[y : y + 8, x : x + width] = colors[0]
-        _write_words(rng, canvas, (x + 4, y + 14, min(x + width, SIZE) - 4, min(y + height, SIZE) - 4), 5, 0.8 if is_dark else 0.2)
+        _write_words(
+            rng,
+            canvas,
+            (x + 4, y + 14, min(x + width, SIZE) - 4, min(y + height, SIZE) - 4),
+            5,
+            0.8 if is_dark else 0.2,
+        )
     canvas[SIZE - 10 :] = 0.12
     return canvas
 
@@ -151,7 +157,7 @@ def keyboard(rng: np.random.Generator, colors: Colors) -> Float32Array:
     u, v = grid_uv()
     row = np.floor(v * 6)
     key = np.abs(((u + 0.02 * row) * 15) % 1 - 0.5) < 0.38
-    body = np.where(((np.abs(v * 6 % 1 - 0.5) < 0.38) & key)[..., None], np.float32(colors[0]), np.float32(second(colors, 0.4)))
+    body = np.where(((np.abs(v * 6 % 1 - 0.5) < 0.38) & key)[..., None], rgb(colors[0]), rgb(second(colors, 0.4)))
     return np.asarray(body * (1 + 0.04 * fractal(rng, 0.5))[..., None], dtype=np.float32)
 
 
@@ -168,12 +174,12 @@ def parcel(rng: np.random.Generator, colors: Colors) -> Float32Array:
 
 def outside(rng: np.random.Generator, colors: Colors) -> Float32Array:
     """What a window shows: a sky over roofs or trees, horizon in the middle."""
-    u, v = grid_uv()
-    canvas = np.asarray((1 - 0.5 * v[..., None]) * np.float32(colors[0]) + 0.5 * v[..., None], dtype=np.float32)
+    _, v = grid_uv()
+    canvas = np.asarray((1 - 0.5 * v[..., None]) * rgb(colors[0]) + 0.5 * v[..., None], dtype=np.float32)
     canvas += (0.08 * np.clip(fractal(rng, 1.6, (2.0, 1.0)), 0, 2))[..., None]
     for k in range(int(rng.integers(5, 11))):
         x, width, top = int(rng.integers(-20, SIZE)), int(rng.integers(20, 70)), int(rng.integers(70, 125))
-        wall = np.float32(rng.uniform(0.25, 0.75, 3) * 0.5 + 0.2)
+        wall = rng.uniform(0.25, 0.75, 3) * 0.5 + 0.2
         canvas[top:, max(x, 0) : max(x + width, 0)] = wall
         for y in range(top + 6, SIZE // 2 + 30, 12):
             for window in range(max(x, 0) + 4, min(x + width, SIZE) - 6, 10):
@@ -187,10 +193,10 @@ def _palette(rng: np.random.Generator, colors: Colors, count: int) -> Float32Arr
     """(count, 3): the given colours first, then random ones around a common hue, some bright, some dark."""
     hue = rng.random()
     hsv = np.stack(
-        [(hue + rng.normal(0, 0.18, count)) % 1 * 360, rng.random(count) ** 0.7, 0.1 + 0.9 * rng.random(count)], axis=1
+        [(hue + rng.normal(0, 0.18, count)) % 1 * 360, 0.85 * rng.random(count), 0.1 + 0.9 * rng.random(count)], axis=1
     )
     palette = cv2.cvtColor(hsv[None].astype(np.float32), cv2.COLOR_HSV2RGB)[0]
-    palette[: min(len(colors), count)] = np.float32(colors[:count]) if colors else palette[:0]
+    palette[: min(len(colors), count)] = np.array(colors[:count], dtype=np.float32).reshape(-1, 3)
     return np.asarray(palette, dtype=np.float32)
 
 
@@ -255,6 +261,5 @@ def _draw_glyph(
 
 
 PICTURES: dict[str, Pattern] = {
-    f.__name__: f
-    for f in (photo, painting, poster, page, books, screen, front, rug, clock, keyboard, parcel, outside)
+    f.__name__: f for f in (photo, painting, poster, page, books, screen, front, rug, clock, keyboard, parcel, outside)
 }
