@@ -69,7 +69,8 @@ def load_settings(path: Path, base: XoverSettings | None = None) -> XoverSetting
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:
-        raise ConfigError(f"settings file {path}: cannot be read as YAML: {error}") from error
+        reason = " ".join(str(error).split())  # YAML's own message has several lines
+        raise ConfigError(f"settings file {path}: cannot be read as YAML: {reason}") from error
     if not isinstance(tree, Mapping):
         raise ConfigError(f"settings file {path}: expected a mapping of settings, got {type(tree).__name__}.")
     try:

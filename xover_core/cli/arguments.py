@@ -77,4 +77,4 @@ def _key_and_value(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"--set {text}: the value cannot be read as YAML: {error}") from error
+        raise ConfigError(f"--set {text}: the value cannot be read as YAML; put it in quotes?") from error
