@@ -32,8 +32,8 @@ lint: env ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: env ## latency of each stage, mapping rate, map size; results in runs/
-	$(BIN)/python benchmarks/bench_localize.py
+bench: env ## what mapping and localizing cost; tables here, JSON in runs/
+	set -e; for benchmark in benchmarks/bench_*.py; do $(BIN)/python $$benchmark; done
 
 clean: ## remove results and build trees, keep the virtual environment
 	rm -rf build dist *.egg-info demo_output runs .pytest_cache .mypy_cache .ruff_cache \

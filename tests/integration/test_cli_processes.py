@@ -18,7 +18,7 @@ NODES = {
     "obedient": "import signal, sys\nprint(*sys.argv[1:], flush=True)\nsignal.sigwait({signal.SIGINT})\n",
     "short": "",
     "failing": "import sys\nprint('the reason')\nsys.exit(3)\n",
-    "stubborn": "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint(1, flush=True)\ntime.sleep(60)\n",
+    "stubborn": "import signal, time\nsignal.signal(2, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)\n",
 }
 
 
