@@ -91,6 +91,10 @@ class RetrievalSettings(Settings):
 
     num_keyframes: int = setting(10, "keyframes that are matched for each query", minimum=1, maximum=1000)
     vocabulary_size: int = setting(64, "words of the VLAD vocabulary", minimum=4, maximum=4096)
+    unknown_similarity: float = setting(
+        0.3, "a scene this similar is as probable as none of the map's", minimum=-1.0, maximum=1.0
+    )
+    temperature: float = setting(0.05, "similarity difference that changes odds by a factor e", minimum=0.001)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,17 +110,25 @@ class MatchingSettings(Settings):
         "continuity 2: largest mean grid distance between where a patch and its neighbours map, patches",
         minimum=0.0,
     )
-    max_matches: int = setting(100, "matches kept per keyframe, most similar first", minimum=5)
+    max_matches: int = setting(400, "matches kept per keyframe, most similar first", minimum=5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SolverSettings(Settings):
     """Matches -> pose."""
 
+    method: str = setting(
+        "rigid",
+        "rigid: 3D-3D where the query has depth, else PnP; absolute: PnP; relative: 5-point with scale from depth",
+        choices=("rigid", "absolute", "relative"),
+    )
+    max_point_error: float = setting(0.06, "3D-3D: largest error of an inlier, m", minimum=0.001)
+    max_point_error_relative: float = setting(0.03, "... or this share of its depth", minimum=0.0, maximum=0.5)
     max_epipolar_error_px: float = setting(4.0, "5-point LO-RANSAC: inlier threshold at height 240, px", minimum=0.1)
     max_reprojection_error_px: float = setting(8.0, "PnP LO-RANSAC: inlier threshold at height 240, px", minimum=0.1)
-    max_iterations: int = setting(1000, "LO-RANSAC iterations at most", minimum=10)
+    max_iterations: int = setting(500, "LO-RANSAC iterations at most", minimum=10)
     min_inliers: int = setting(12, "a pose with fewer inliers is no hypothesis", minimum=4)
+    max_hypotheses: int = setting(4, "distinct poses that are refined and verified", minimum=1, maximum=100)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +152,9 @@ class DecisionSettings(Settings):
     )
     agreement_m: float = setting(0.75, "hypotheses of different frames agree within this distance, m", minimum=0.01)
     agreement_deg: float = setting(20.0, "... and this angle, deg", minimum=0.1, maximum=180.0)
+    min_agreeing_frames: int = setting(
+        2, "frames from different places that must agree before a moving robot is LOCALIZED", minimum=1, maximum=100
+    )
     window: int = setting(10, "frames over which hypotheses are compared through odometry", minimum=1, maximum=1000)
     lost_after_s: float = setting(10.0, "LOCALIZED becomes LOST after this long without support, s", minimum=0.1)
 

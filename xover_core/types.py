@@ -293,6 +293,8 @@ class PoseHypothesis:
         inlier_ratio: inliers / matches offered.
         reprojection_error_px: median over inliers; NaN when unknown.
         depth_agreement: share of compared depth readings that agree with the map in [0, 1]; NaN without depth.
+        see_through: share of them that look through what the map says is solid; NaN without depth.
+        rival_ratio: inliers of the best other pose over those of this one; 0 without a rival.
     """
 
     T_map_camera: Mat4
@@ -304,6 +306,8 @@ class PoseHypothesis:
     inlier_ratio: float
     reprojection_error_px: float
     depth_agreement: float
+    see_through: float = float("nan")
+    rival_ratio: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from xover_core.datasets.procedural.scene import Shape
 NEAR = 0.02
 TILE = 16
 _ROUND = 4
+_TINY = 1e-12
 _EDGES = ((0, 1), (0, 2), (0, 4), (1, 3), (1, 5), (2, 3), (2, 6), (3, 7), (4, 5), (4, 6), (5, 7), (6, 7))
 
 
@@ -174,6 +175,8 @@ class _Intersector:
         offsets = torch.stack([step.repeat(TILE), step.repeat_interleave(TILE), torch.ones_like(step).repeat(TILE)])
         basis = torch.stack([matrix[..., 0], matrix[..., 1], start], dim=-1)
         rays = (basis.reshape(-1, 3) @ offsets).view(*candidates.shape, 3, TILE * TILE)
+        # no exact zeros: a ray within a face's plane through the middle would give 0 / 0
+        rays += _TINY
         if self.is_round:
             return self._enter_round(rays, origin, self.shape[candidates])
         inverse = rays.reciprocal()

@@ -14,6 +14,8 @@ from xover_core.datasets.procedural.scene import ObjectClass
 from xover_core.errors import DatasetError
 from xover_core.types import Float32Array
 
+_MIDDLE_GREY = 110.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SensorNoise:
@@ -24,6 +26,7 @@ class SensorNoise:
         shot_noise: grey levels at full brightness, grows with the root of brightness.
         blur_px: standard deviation of the lens blur.
         vignetting: loss of brightness in the corners, share.
+        auto_exposure: how far the camera corrects a dark or bright view, 0 to 1.
         exposure_spread: standard deviation of the logarithm of exposure from frame to frame.
         white_balance_spread: the same for red and blue against green.
         depth_noise: standard deviation of depth at 1 m, metres; grows with the square of depth.
@@ -38,6 +41,7 @@ class SensorNoise:
     shot_noise: float = 3.5
     blur_px: float = 0.55
     vignetting: float = 0.18
+    auto_exposure: float = 0.5
     exposure_spread: float = 0.12
     white_balance_spread: float = 0.03
     depth_noise: float = 0.0018
@@ -66,10 +70,12 @@ def sense_color(rgb: NDArray[np.uint8], noise: SensorNoise, rng: np.random.Gener
     height, width = rgb.shape[:2]
     y, x = np.ogrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     falloff = 1 - noise.vignetting * (x * x + y * y) / 2
-    gain = np.exp(rng.normal(0, noise.exposure_spread) + rng.normal(0, noise.white_balance_spread, 3) * (1, 0, 1))
-    image = image * (falloff[:, :, None] * gain).astype(np.float32)
+    metered = (_MIDDLE_GREY / max(float(image.mean()), 1.0)) ** noise.auto_exposure
+    spread = rng.normal(0, noise.exposure_spread) + rng.normal(0, noise.white_balance_spread, 3) * (1, 0, 1)
+    gain = np.clip(metered, 0.6, 1.8) * np.exp(spread)
+    image *= (falloff[:, :, None] * gain).astype(np.float32)
     deviation = np.sqrt(noise.read_noise**2 + noise.shot_noise**2 * np.clip(image, 0, 255) / 255)
-    image = image + deviation * rng.standard_normal(image.shape, dtype=np.float32)
+    image += deviation * rng.standard_normal(image.shape, dtype=np.float32)
     return np.asarray(np.clip(image + 0.5, 0, 255), dtype=np.uint8)
 
 

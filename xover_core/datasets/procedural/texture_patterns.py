@@ -122,7 +122,7 @@ def planks(rng: np.random.Generator, colors: Colors) -> Float32Array:
     streaks = fractal(rng, 1.0, (12.0, 1.0)) + 0.6 * fractal(rng, 1.6, (4.0, 1.0))
     body = paint(0.55 + tone + 0.2 * streaks, second(colors, 0.5), colors[0])
     edge = np.minimum(np.abs(v * rows - np.rint(v * rows)) / rows, np.abs(along - np.rint(along)) / per_row)
-    return body * (0.45 + 0.55 * np.clip(edge * SIZE / 1.6, 0, 1))[..., None]
+    return np.asarray(body * (0.45 + 0.55 * np.clip(edge * SIZE / 1.6, 0, 1))[..., None], dtype=np.float32)
 
 
 def parquet(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -138,7 +138,7 @@ def parquet(rng: np.random.Generator, colors: Colors) -> Float32Array:
     body = paint(0.55 + tone + 0.16 * streaks, second(colors, 0.55), colors[0])
     cell = np.minimum(np.abs(u * count - np.rint(u * count)), np.abs(v * count - np.rint(v * count)))
     seam = np.minimum(np.abs(across - np.rint(across)) / 4, cell) / count
-    return body * (0.55 + 0.45 * np.clip(seam * SIZE / 1.2, 0, 1))[..., None]
+    return np.asarray(body * (0.55 + 0.45 * np.clip(seam * SIZE / 1.2, 0, 1))[..., None], dtype=np.float32)
 
 
 def tiles(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -176,7 +176,7 @@ def brick(rng: np.random.Generator, colors: Colors) -> Float32Array:
     edge = np.minimum(np.abs(v * rows - np.rint(v * rows)) / rows, np.abs(along - np.rint(along)) / cols)
     joint = np.clip(edge * SIZE / 2.5, 0, 1)[..., None]
     mortar = shade((0.72, 0.7, 0.66), 1 + 0.05 * fractal(rng, 0.4))
-    return shade(colors[0], tone) * joint + (1 - joint) * mortar
+    return np.asarray(shade(colors[0], tone) * joint + (1 - joint) * mortar, dtype=np.float32)
 
 
 def carpet(rng: np.random.Generator, colors: Colors) -> Float32Array:
@@ -274,7 +274,7 @@ def ribs(rng: np.random.Generator, colors: Colors) -> Float32Array:
 PATTERNS: dict[str, Pattern] = {
     f.__name__: f
     for f in (
-        plain, clouds, grain, plaster, wood, planks, parquet, tiles, checker, brick, carpet, weave, stripes, motif, marble, granite,
-        metal, leaf, wicker, ribs,
+        plain, clouds, grain, plaster, wood, planks, parquet, tiles, checker, brick, carpet, weave, stripes, motif,
+        marble, granite, metal, leaf, wicker, ribs,
     )
 }  # fmt: skip

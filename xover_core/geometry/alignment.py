@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Rigid alignment of matched 3D points: closed form, and robust to wrong matches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.errors import GeometryError
+from xover_core.geometry.transforms import make_pose, transform_points
+from xover_core.types import Float64Array, Mat4
+
+# Corners of a sampled triangle closer than this say little about the rotation, m.
+MIN_TRIANGLE_SIDE = 0.15
+LOCAL_OPTIMISATION_STEPS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RigidAlignment:
+    """A robust alignment.
+
+    Attributes:
+        T_b_a: (4, 4), takes points in a to b.
+        is_inlier: (N,) bool.
+        score: sum over inliers of 1 - (error / tolerance)^2; the truncated-quadratic consensus that was maximised.
+    """
+
+    T_b_a: Mat4
+    is_inlier: NDArray[np.bool_]
+    score: float
+
+
+def align_rigid(
+    points_a: Float64Array, points_b: Float64Array, weights: NDArray[np.floating] | None = None
+) -> Mat4:
+    """Least-squares T_b_a of matched points (Kabsch 1976, reflection handled as in Umeyama 1991).
+
+    Args:
+        points_a: (N, 3), N >= 3, not all on one line.
+        points_b: (N, 3).
+        weights: (N,) not negative, not all zero; all equal when None.
+
+    Raises:
+        GeometryError: shapes differ, or fewer than three points.
+    """
+    if points_a.shape != points_b.shape or points_a.ndim != 2 or points_a.shape[1] != 3 or len(points_a) < 3:
+        raise GeometryError(
+            f"rigid alignment: expected two (N, 3) point sets with N >= 3, got {points_a.shape} and {points_b.shape}."
+        )
+    share = np.full(len(points_a), 1 / len(points_a)) if weights is None else weights / weights.sum()
+    rotations, translations = _align_batch(points_a[None], points_b[None], share[None])
+    return make_pose(rotations[0], translations[0])
+
+
+def align_robust(
+    points_a: Float64Array,
+    points_b: Float64Array,
+    tolerances: Float64Array,
+    *,
+    rng: np.random.Generator,
+    num_hypotheses: int = 500,
+) -> RigidAlignment | None:
+    """T_b_a of matches of which many may be wrong: LO-RANSAC with all hypotheses evaluated at once.
+
+    Triangles whose sides differ between a and b are dropped before anything is solved, which makes this cheap at low
+    inlier ratios. The best hypothesis is improved on its inliers until they no longer change.
+
+    Args:
+        points_a: (N, 3).
+        points_b: (N, 3).
+        tolerances: (N,) largest error of an inlier, m.
+        rng: source of the samples.
+        num_hypotheses: triangles drawn.
+
+    Returns:
+        None when no consistent triangle was drawn, or fewer than three matches were given.
+    """
+    if len(points_a) < 3:
+        return None
+    triangles = _consistent_triangles(points_a, points_b, tolerances, rng.integers(0, len(points_a), (num_hypotheses, 3)))
+    if not len(triangles):
+        return None
+    share = np.full(triangles.shape, 1 / 3)
+    rotations, translations = _align_batch(points_a[triangles], points_b[triangles], share)
+    residuals = np.matmul(points_a, np.swapaxes(rotations, 1, 2)) + translations[:, None] - points_b
+    scores = _consensus(np.einsum("hni,hni->hn", residuals, residuals), tolerances).sum(axis=1)
+    best = int(scores.argmax())
+    return _optimise_locally(points_a, points_b, tolerances, make_pose(rotations[best], translations[best]))
+
+
+def _consistent_triangles(
+    points_a: Float64Array, points_b: Float64Array, tolerances: Float64Array, triangles: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The (T, 3) index triples whose side lengths agree in a and b and that are not degenerate."""
+    sides_a = _side_lengths(points_a[triangles])
+    sides_b = _side_lengths(points_b[triangles])
+    allowed = 2 * tolerances[triangles].max(axis=1, keepdims=True)
+    agrees = (np.abs(sides_a - sides_b) < allowed).all(axis=1) & (sides_a.min(axis=1) > MIN_TRIANGLE_SIDE)
+    return triangles[agrees]
+
+
+def _side_lengths(corners: Float64Array) -> Float64Array:
+    """(T, 3) side lengths of (T, 3, 3) triangles."""
+    return np.asarray(np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2))
+
+
+def _consensus(squared_errors: Float64Array, tolerances: Float64Array) -> Float64Array:
+    """What each match adds to the score: 1 for a perfect one, 0 from the tolerance on."""
+    return np.maximum(0.0, 1.0 - squared_errors / tolerances**2)
+
+
+def _optimise_locally(
+    points_a: Float64Array, points_b: Float64Array, tolerances: Float64Array, T_b_a: Mat4
+) -> RigidAlignment | None:
+    """Re-estimate from the inliers, weighted by how well they fit, while that raises the score."""
+    best: RigidAlignment | None = None
+    for _ in range(LOCAL_OPTIMISATION_STEPS):
+        errors = transform_points(T_b_a, points_a) - points_b
+        weights = _consensus(np.einsum("ni,ni->n", errors, errors), tolerances)
+        is_inlier, score = weights > 0, float(weights.sum())
+        if best is not None and score <= best.score:
+            break
+        best = RigidAlignment(T_b_a=T_b_a, is_inlier=is_inlier, score=score)
+        if np.count_nonzero(is_inlier) < 3:
+            break
+        T_b_a = align_rigid(points_a[is_inlier], points_b[is_inlier], weights[is_inlier])
+    return best
+
+
+def _align_batch(
+    points_a: Float64Array, points_b: Float64Array, share: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    """Kabsch for (B, N, 3) point sets with (B, N) weights that sum to 1: rotations (B, 3, 3), translations (B, 3)."""
+    center_a = np.einsum("bn,bni->bi", share, points_a)
+    center_b = np.einsum("bn,bni->bi", share, points_b)
+    covariance = np.einsum("bn,bni,bnj->bij", share, points_a - center_a[:, None], points_b - center_b[:, None])
+    u, _, vt = np.linalg.svd(covariance)
+    v, ut = np.swapaxes(vt, 1, 2), np.swapaxes(u, 1, 2)
+    v[:, :, 2] *= np.sign(np.linalg.det(v @ ut))[:, None]
+    rotations = v @ ut
+    translations = center_b - np.einsum("bij,bj->bi", rotations, center_a)
+    return rotations, translations

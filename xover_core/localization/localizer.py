@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The localizer: one frame in, one answer out. Live node, bag replay and evaluation all use this object."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.config import XoverSettings
+from xover_core.encoders.factory import make_encoder
+from xover_core.encoders.patch_encoder import PatchEncoder
+from xover_core.errors import MapFormatError
+from xover_core.geometry.camera import back_project
+from xover_core.geometry.depth import sample_depth
+from xover_core.geometry.transforms import make_pose
+from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
+from xover_core.landmark_map.map_storage import MapStorage
+from xover_core.localization.belief import Belief
+from xover_core.localization.decision import decide
+from xover_core.localization.hypothesis_builder import HypothesisBuilder
+from xover_core.localization.keyframe_retrieval import KeyframeRetriever
+from xover_core.localization.keyframe_store import StoredView, make_stored_view
+from xover_core.localization.patch_matching import match_patches
+from xover_core.localization.pose_candidates import (
+    MatchedView,
+    PoseCandidate,
+    QueryView,
+    point_tolerances,
+    reprojection_errors,
+    scale_relative,
+    solve_candidate,
+    solve_relative,
+)
+from xover_core.localization.pose_hint import apply_hint, near_hint
+from xover_core.types import (
+    Float32Array,
+    LocalizationResult,
+    Mat4,
+    PatchMatches,
+    PoseHint,
+    PoseHypothesis,
+    RelativePose,
+    RgbdFrame,
+    SceneMatch,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameEvidence:
+    """Everything that one frame says, before time and thresholds come in."""
+
+    scenes: tuple[SceneMatch, ...]
+    hypotheses: tuple[PoseHypothesis, ...]
+    relative_pose: RelativePose | None
+    matches: PatchMatches | None
+    timings_ms: tuple[tuple[str, float], ...]
+
+
+class Localizer:
+    """Localizes frames in one map. Not thread-safe; one worker owns it."""
+
+    def __init__(self, landmark_map: LandmarkMap, encoder: PatchEncoder, settings: XoverSettings) -> None:
+        """Make the map ready for search.
+
+        Raises:
+            MapFormatError: the map was made by another model, or has no keyframes.
+        """
+        check_model(landmark_map.header, encoder.model, landmark_map.header.map_id)
+        if not landmark_map.keyframes:
+            raise MapFormatError(f"map {landmark_map.header.map_id}: it has no keyframes; map the place first.")
+        self._map = landmark_map
+        self._encoder = encoder
+        self._settings = settings
+        self._views = [make_stored_view(keyframe) for keyframe in landmark_map.keyframes]
+        rng = np.random.default_rng(settings.random_seed)
+        self._retriever = KeyframeRetriever(self._views, landmark_map.scenes, settings.retrieval, rng)
+        self._belief = Belief(settings.decision)
+        self._hint: PoseHint | None = None
+
+    @property
+    def landmark_map(self) -> LandmarkMap:
+        """The map that is localized in."""
+        return self._map
+
+    def process(self, frame: RgbdFrame) -> LocalizationResult:
+        """Localize a frame of a moving robot: agreement with earlier frames through odometry counts.
+
+        Frames are expected in order of time; a frame without odometry is answered by itself.
+        """
+        evidence = self._examine(frame, self._hint)
+        return self._belief.update(frame, decide(frame, evidence, self._settings.decision))
+
+    def localize_image(self, frame: RgbdFrame) -> LocalizationResult:
+        """Localize a single image, with or without depth; changes nothing in the localizer."""
+        return decide(frame, self._examine(frame, None), self._settings.decision)
+
+    def set_hint(self, hint: PoseHint) -> None:
+        """Prefer hypotheses near this pose, until the next answer or `reset`; a hint alone is never an answer."""
+        self._hint = hint
+
+    def reset(self) -> None:
+        """Forget everything about where the robot is."""
+        self._hint = None
+        self._belief.reset()
+
+    def _examine(self, frame: RgbdFrame, hint: PoseHint | None) -> FrameEvidence:
+        """The figure of the method: encode, retrieve, match, solve, refine and verify."""
+        # the seed depends on the frame alone, so that an answer does not depend on what was asked before
+        rng = np.random.default_rng((self._settings.random_seed, frame.stamp_ns % 2**63))
+        clock = StageClock()
+        query = self._encode(frame)
+        clock.stage_done("encode")
+        similarities = self._retriever.similarities(query.descriptors)
+        scenes = self._retriever.rank_scenes(similarities)
+        chosen = self._choose_views(similarities, hint)
+        clock.stage_done("retrieve")
+        matched = [self._match(query, view) for view in chosen]
+        clock.stage_done("match")
+        candidates = [solve_candidate(query, m, self._settings.solver, rng) for m in matched]
+        clock.stage_done("solve")
+        found = [candidate for candidate in candidates if candidate is not None]
+        hypotheses = self._build(query, matched, found, rng)
+        hypotheses = apply_hint(hypotheses, hint)
+        clock.stage_done("verify")
+        best = self._best_view(matched, hypotheses)
+        relative = self._relative_pose(query, best, rng)
+        clock.stage_done("relative")
+        return FrameEvidence(
+            scenes=tuple(scenes),
+            hypotheses=tuple(hypotheses),
+            relative_pose=relative,
+            matches=self._evidence_matches(query, best, hypotheses),
+            timings_ms=tuple(clock.timings_ms),
+        )
+
+    def _encode(self, frame: RgbdFrame) -> QueryView:
+        """Patches with descriptors and, where there is depth, 3D points."""
+        features = self._encoder.encode(frame.rgb)
+        points = np.full((len(features.keypoints_px), 3), np.nan)
+        if frame.depth is not None:
+            readings = sample_depth(
+                frame.depth, features.keypoints_px, max_depth=self._settings.mapping.max_depth
+            )
+            points = back_project(features.keypoints_px, readings, frame.intrinsics).astype(np.float64)
+        has_depth = bool(np.isfinite(points[:, 2]).any())
+        return QueryView(
+            camera=frame.intrinsics,
+            grid_shape=features.grid_shape,
+            keypoints_px=features.keypoints_px,
+            descriptors=features.finest,
+            points_camera=points,
+            depth=frame.depth if has_depth else None,
+        )
+
+    def _choose_views(self, similarities: Float32Array, hint: PoseHint | None) -> list[StoredView]:
+        """Keyframes to match: the most similar ones, and with a hint the most similar ones near it."""
+        count = self._settings.retrieval.num_keyframes
+        order = [int(i) for i in np.argsort(-similarities, kind="stable")]
+        chosen = order[:count]
+        if hint is not None:
+            near = [i for i in order if near_hint(self._views[i].keyframe.T_map_camera, hint)]
+            chosen += [i for i in near[: count // 2] if i not in chosen]
+        return [self._views[i] for i in chosen]
+
+    def _match(self, query: QueryView, view: StoredView) -> MatchedView:
+        """Match the query's patches with one keyframe's."""
+        pairs = match_patches(
+            query.descriptors, view.descriptors, query.grid_shape, view.keyframe.grid_shape, self._settings.matching
+        )
+        return MatchedView(view=view, pairs=pairs)
+
+    def _build(
+        self,
+        query: QueryView,
+        matched: Sequence[MatchedView],
+        candidates: Sequence[PoseCandidate],
+        rng: np.random.Generator,
+    ) -> list[PoseHypothesis]:
+        """Refine and verify the candidates; no candidates, no hypotheses."""
+        if not candidates:
+            return []
+        return HypothesisBuilder(query, matched, self._views, self._settings, rng).build(candidates)
+
+    def _best_view(self, matched: Sequence[MatchedView], hypotheses: Sequence[PoseHypothesis]) -> MatchedView:
+        """The keyframe of the best hypothesis, else the one with most matches."""
+        if hypotheses:
+            return next(m for m in matched if m.view.keyframe.keyframe_id == hypotheses[0].keyframe_id)
+        return max(matched, key=lambda m: len(m.pairs))
+
+    def _relative_pose(self, query: QueryView, matched: MatchedView, rng: np.random.Generator) -> RelativePose | None:
+        """The query relative to a keyframe, by the 5-point solver, scaled by depth where there is depth."""
+        pose = solve_relative(query, matched, self._settings.solver, seed=int(rng.integers(2**31)))
+        if pose is None:
+            return None
+        scale = scale_relative(query, matched, pose)
+        T_keyframe_query = make_pose(pose.T_a_b[:3, :3], (1.0 if scale is None else scale) * pose.T_a_b[:3, 3])
+        return RelativePose(
+            keyframe_id=matched.view.keyframe.keyframe_id,
+            T_keyframe_query=T_keyframe_query,
+            is_metric=scale is not None,
+            num_inliers=int(pose.is_inlier.sum()),
+            num_matches=len(matched.pairs),
+        )
+
+    def _evidence_matches(
+        self, query: QueryView, matched: MatchedView, hypotheses: Sequence[PoseHypothesis]
+    ) -> PatchMatches:
+        """The matches with the best keyframe, for people."""
+        pairs = matched.pairs
+        pose = hypotheses[0].T_map_camera if hypotheses else None
+        return PatchMatches(
+            keyframe_id=matched.view.keyframe.keyframe_id,
+            query_px=query.keypoints_px[pairs.rows_a],
+            keyframe_px=matched.view.keyframe.keypoints_px[pairs.rows_b],
+            similarities=pairs.similarities,
+            is_inlier=self._is_inlier(query, matched, pose),
+        )
+
+    def _is_inlier(self, query: QueryView, matched: MatchedView, T_map_camera: Mat4 | None) -> NDArray[np.bool_]:
+        """(M,) which pairs of one keyframe a pose explains."""
+        pairs = matched.pairs
+        if T_map_camera is None:
+            return np.zeros(len(pairs), dtype=bool)
+        points_map = matched.view.points_map[pairs.rows_b]
+        with np.errstate(invalid="ignore"):
+            if query.depth is None:
+                errors = reprojection_errors(query, pairs.rows_a, points_map, T_map_camera)
+                return np.asarray(errors <= self._settings.solver.max_reprojection_error_px)
+            points = query.points_camera[pairs.rows_a]
+            errors = np.linalg.norm(points @ T_map_camera[:3, :3].T + T_map_camera[:3, 3] - points_map, axis=1)
+            return np.asarray(errors <= point_tolerances(points, points, self._settings.solver))
+
+
+class StageClock:
+    """Milliseconds of each stage, one after the other."""
+
+    def __init__(self) -> None:
+        self.timings_ms: list[tuple[str, float]] = []
+        self._last = time.perf_counter()
+
+    def stage_done(self, name: str) -> None:
+        """End the running stage."""
+        now = time.perf_counter()
+        self.timings_ms.append((name, (now - self._last) * 1e3))
+        self._last = now
+
+
+def load_localizer(map_path: Path, settings: XoverSettings) -> Localizer:
+    """Open a map file read-only and make the localizer for it.
+
+    Raises:
+        MapFormatError: no map file, damaged, empty, or made by another model than the settings name.
+        ModelError: the model is unknown or its weights are missing.
+    """
+    with MapStorage.open(map_path, read_only=True) as storage:
+        landmark_map = storage.load()
+    header = landmark_map.header
+    if header.model.name != settings.encoder.model:
+        raise MapFormatError(
+            f"map {map_path}: its descriptors were made by model {header.model.name!r}, but setting encoder.model is"
+            f" {settings.encoder.model!r}; use the map's model, or build the map again."
+        )
+    return Localizer(landmark_map, make_encoder(settings.encoder, header.site_weights), settings)

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Matching the patches of two views: similarity threshold, two continuity conditions both ways, best first.
+
+LoCUS (ICCV 2023, section 4.2) names two continuity conditions without giving them in the paper. These are the two
+that its author uses in the later LoCo code, which we take to be meant (docs/experiments.md):
+
+1. approximate mutual nearest neighbour: from a patch to its match and back one lands near where one started;
+2. neighbourhood consistency: neighbours map to places near each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.config import MatchingSettings
+from xover_core.types import Float32Array
+
+GridShape = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatchPairs:
+    """Matched patches, most similar first; M = 0 when nothing matches.
+
+    Attributes:
+        rows_a: (M,) patch indices in a.
+        rows_b: (M,) patch indices in b.
+        similarities: (M,) cosine.
+    """
+
+    rows_a: NDArray[np.int64]
+    rows_b: NDArray[np.int64]
+    similarities: Float32Array
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self.rows_a)
+
+
+def match_patches(
+    descriptors_a: Float32Array,
+    descriptors_b: Float32Array,
+    grid_a: GridShape,
+    grid_b: GridShape,
+    settings: MatchingSettings,
+) -> PatchPairs:
+    """Match every patch of a to its most similar patch of b, and keep what both continuity conditions allow.
+
+    Args:
+        descriptors_a: (N, D) L2-normalised, row by row on `grid_a`.
+        descriptors_b: (M, D) on `grid_b`.
+        grid_a: (rows, cols), rows * cols = N.
+        grid_b: (rows, cols).
+        settings: thresholds.
+    """
+    similarity = descriptors_a @ descriptors_b.T
+    to_b = similarity.argmax(axis=1)
+    to_a = similarity.argmax(axis=0)
+    best = similarity[np.arange(len(to_b)), to_b]
+    returns = _grid_distance(np.arange(len(to_b)), to_a[to_b], grid_a[1]) <= settings.max_cycle_distance
+    keep = returns & (best >= settings.min_similarity)
+    if settings.max_neighbor_distance > 0:
+        keep &= _neighbor_distance(to_b, grid_a, grid_b[1]) <= settings.max_neighbor_distance
+        keep &= (_neighbor_distance(to_a, grid_b, grid_a[1]) <= settings.max_neighbor_distance)[to_b]
+    rows = np.flatnonzero(keep)
+    rows = rows[np.argsort(-best[rows], kind="stable")[: settings.max_matches]]
+    return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
+
+
+def _grid_distance(rows_a: NDArray[np.int64], rows_b: NDArray[np.int64], cols: int) -> Float32Array:
+    """Euclidean distance in patches between patch indices of one grid."""
+    return np.hypot(rows_a // cols - rows_b // cols, rows_a % cols - rows_b % cols).astype(np.float32)
+
+
+def _neighbor_distance(targets: NDArray[np.int64], grid: GridShape, target_cols: int) -> Float32Array:
+    """(N,) mean distance between where each patch and its up to 8 neighbours on the grid map to, in patches."""
+    padded = np.full((grid[0] + 2, grid[1] + 2, 2), np.nan, dtype=np.float32)
+    padded[1:-1, 1:-1, 0] = (targets // target_cols).reshape(grid)
+    padded[1:-1, 1:-1, 1] = (targets % target_cols).reshape(grid)
+    total = np.zeros(grid, dtype=np.float32)
+    count = np.zeros(grid, dtype=np.float32)
+    for i, j in ((i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)):
+        step = padded[i : i + grid[0], j : j + grid[1]] - padded[1:-1, 1:-1]
+        distance = np.hypot(step[..., 0], step[..., 1])
+        total += np.nan_to_num(distance)
+        count += np.isfinite(distance)
+    return (total / np.maximum(count, 1)).ravel()
