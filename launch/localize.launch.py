@@ -7,7 +7,7 @@ ros2 launch xover_ros localize.launch.py map:=/path/to/map.xover
 from launch.actions import DeclareLaunchArgument, GroupAction, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node, PushROSNamespace
+from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -98,6 +98,6 @@ def generate_launch_description():
         [
             *ARGUMENTS,
             SetEnvironmentVariable(PROFILE_VARIABLE, profile),
-            GroupAction([PushROSNamespace(LaunchConfiguration("namespace")), localizer, rviz]),
+            GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), localizer, rviz]),
         ]
     )

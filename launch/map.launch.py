@@ -6,7 +6,7 @@ ros2 launch xover_ros map.launch.py map:=/path/to/new_map.xover
 
 from launch.actions import DeclareLaunchArgument, GroupAction, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
-from launch_ros.actions import Node, PushROSNamespace
+from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -90,6 +90,6 @@ def generate_launch_description():
         [
             *ARGUMENTS,
             SetEnvironmentVariable(PROFILE_VARIABLE, profile),
-            GroupAction([PushROSNamespace(LaunchConfiguration("namespace")), mapper]),
+            GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), mapper]),
         ]
     )

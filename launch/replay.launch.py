@@ -18,7 +18,7 @@ from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, PythonExpression
-from launch_ros.actions import Node, PushROSNamespace
+from launch_ros.actions import Node, PushRosNamespace
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
@@ -74,7 +74,7 @@ def generate_launch_description():
                 PythonLaunchDescriptionSource(localize),
                 launch_arguments=[("use_sim_time", use_sim_time["use_sim_time"])],
             ),
-            GroupAction([PushROSNamespace(LaunchConfiguration("namespace")), recorder, player]),
+            GroupAction([PushRosNamespace(LaunchConfiguration("namespace")), recorder, player]),
             end,
         ]
     )

@@ -13,10 +13,11 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from xover_core.geometry.transform_buffer import TransformBuffer
-from xover_core.sensors.assembly import AssembledFrame, AssemblerSettings, DroppedFrame, DropReason, StreamNames
+from xover_core.sensors.assembly import AssembledFrame, AssemblerSettings, StreamNames
 from xover_core.sensors.camera_pose_source import CameraPoseSource
 from xover_core.sensors.frame_assembler import FrameAssembler
 from xover_core.sensors.messages import ImageMessage
+from xover_ros.exotic_encodings import convert_exotic
 from xover_ros.node_settings import InputSettings
 from xover_ros.problem_log import ProblemLog
 from xover_ros.qos import sensor_input
@@ -35,13 +36,11 @@ class PoseSources:
     Attributes:
         odometry: of T_odom_camera.
         world: of T_map_camera.
-        name: the topic or chain of transforms, for messages.
         skip: (parent, child) of a transform that is left out of the tree: what the node publishes itself.
     """
 
     odometry: CameraPoseSource | None = None
     world: CameraPoseSource | None = None
-    name: str = ""
     skip: tuple[str, str] | None = None
 
 
@@ -112,7 +111,6 @@ class FrameInputs:
             world=sources.world,
             names=names,
         )
-        self._pose_name = sources.name
         self._listener = TransformListener(node, transforms, problems, on_transforms=self.advance, skip=sources.skip)
         self._subscriptions = self._subscribe()
         self._timer = node.create_timer(_POLL_PERIOD_S, self.advance, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -148,7 +146,7 @@ class FrameInputs:
             self._newest = None
             self._handlers.on_time_jump()
         for dropped in step.dropped:
-            self._problems.report(dropped.reason.value, self._describe(dropped))
+            self._problems.report(dropped.reason.value, f"frame dropped: {dropped.message}")
             self._handlers.on_dropped(dropped.stamp_ns)
         for frame in step.frames:
             self._handlers.on_frame(frame)
@@ -200,12 +198,6 @@ class FrameInputs:
         stamp_ns, arrived = self._newest
         return stamp_ns + int((time.monotonic() - arrived) * 1e9)
 
-    def _describe(self, dropped: DroppedFrame) -> str:
-        """The sentence of a dropped frame, with the topic in front."""
-        is_pose_missing = dropped.reason in (DropReason.NO_ODOMETRY, DropReason.NO_WORLD_POSE)
-        source = f"{self._pose_name}: " if is_pose_missing else ""
-        return f"frame dropped: {source}{dropped.message}"
-
 
 def _topics(settings: InputSettings) -> tuple[str, str, str]:
     """Colour, depth and camera info as image_transport names them."""
@@ -215,7 +207,7 @@ def _topics(settings: InputSettings) -> tuple[str, str, str]:
 
 
 def _image(message: Image | CompressedImage) -> ImageMessage:
-    return raw_image(message) if isinstance(message, Image) else raw_compressed_image(message)
+    return raw_image(convert_exotic(message)) if isinstance(message, Image) else raw_compressed_image(message)
 
 
 def _assembler_settings(settings: InputSettings, sources: PoseSources) -> AssemblerSettings:

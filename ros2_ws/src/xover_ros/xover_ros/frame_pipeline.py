@@ -20,7 +20,7 @@ from xover_ros.mailbox import Mailbox
 from xover_ros.message_conversions import header
 from xover_ros.problem_log import ProblemLog
 from xover_ros.qos import reliable
-from xover_ros.worker import Worker
+from xover_ros.worker import Report, Worker
 
 PROCESSED_TOPIC = "processed"  # a Header for each image that is done with; bag_player's lock step waits for it
 
@@ -80,11 +80,10 @@ class FramePipeline:
         return self._worker.submit(job)
 
     def forget(self) -> None:
-        """Drop the waiting frame, and do not publish the answer to the one being processed."""
+        """Drop waiting frames, and do not publish the answer to the one being processed."""
         self._epoch += 1
-        waiting = self._worker.take_back()
-        if waiting is not None:
-            self.acknowledge(waiting[1].frame.stamp_ns)
+        for _, frame in self._worker.take_back():
+            self.acknowledge(frame.frame.stamp_ns)
 
     def take(self, frame: AssembledFrame) -> None:
         """Hand a complete frame to the worker unless it is not due."""
@@ -102,8 +101,8 @@ class FramePipeline:
         if self._acknowledgements is not None:
             self._acknowledgements.publish(header(stamp_ns, self._node.get_fully_qualified_name()))
 
-    def _work(self, item: tuple[int, AssembledFrame]) -> None:
-        """Process a frame; in the worker."""
+    def _work(self, item: tuple[int, AssembledFrame]) -> Report:
+        """Process a frame; in the worker. Returns the call that hands over the answer."""
         epoch, frame = item
         try:
             publish = self._handlers.process(frame)
@@ -112,7 +111,7 @@ class FramePipeline:
         except Exception:
             text = f"internal error, frame dropped; please report this:\n{traceback.format_exc()}"
             publish = self._reporter("internal error", text)
-        self._mailbox.post(lambda: self._finish(epoch, frame, publish))
+        return lambda: self._mailbox.post(lambda: self._finish(epoch, frame, publish))
 
     def _reporter(self, kind: str, sentence: str) -> Publish:
         return lambda: self._problems.report(kind, sentence)

@@ -11,13 +11,13 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
-from xover_core.localization.localizer import Localizer as CoreLocalizer
-from xover_core.localization.localizer import load_localizer
 
-from xover_core.errors import GeometryError, MapFormatError
+from xover_core.errors import GeometryError, MapFormatError, XoverError
 from xover_core.geometry.transform_buffer import TransformBuffer
 from xover_core.geometry.transforms import invert
 from xover_core.landmark_map.landmark_map import LandmarkMap
+from xover_core.localization.localizer import Localizer as CoreLocalizer
+from xover_core.localization.localizer import load_localizer
 from xover_core.sensors.assembly import AssembledFrame
 from xover_core.sensors.camera_pose_source import CameraPoseSource
 from xover_core.types import LocalizationResult, LocalizationState, Mat4, PoseHint, Scene, SceneMatch
@@ -35,9 +35,9 @@ from xover_ros.qos import reliable, sensor_input
 from xover_ros.result_messages import ResultFrames, state_of_result
 from xover_ros.update_gate import GateLimits, UpdateGate
 
-LIVE_PARAMETERS = frozenset(
-    {"publish_tf", "transform_tolerance", "update_min_d", "update_min_a", "update_max_s", "max_rate_hz"}
-)
+_LIVE_NODE = ("publish_tf", "transform_tolerance", "update_min_d", "update_min_a", "update_max_s", "max_rate_hz")
+_LIVE_CORE = ("mapping", "retrieval", "matching", "solver", "verification", "decision")
+LIVE_PARAMETERS = frozenset((*_LIVE_NODE, *_LIVE_CORE))
 
 
 class Localizer(FrameNode[LocalizerNodeSettings]):
@@ -54,6 +54,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         self._extrinsics: tuple[str, Mat4] | None = None  # optical frame, T_base_camera
         self._wants_matches = False
         self._map_path = Path()
+        self._applied_core_settings = self._core_settings
         self._scene_names: dict[int, str] = {}  # given since the map was loaded
         self._services = LocalizerServices(self, self._mailbox)
 
@@ -83,7 +84,8 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
 
     def load_core(self, path: Path) -> CoreLocalizer:
         """Load another map, replacing the present one only when it is good; in the worker."""
-        self._core = load_localizer(path, self._core_settings)
+        self._applied_core_settings = self._core_settings
+        self._core = load_localizer(path, self._applied_core_settings)
         self._map_path = path
         return self._core
 
@@ -127,6 +129,16 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
 
     def _unload(self) -> None:
         self._core = None
+
+    def _reload_core(self) -> None:
+        """Put changed settings of the core into effect, which gathers evidence anew; in the worker.
+
+        The last accepted transform stays until the next answer.
+        """
+        try:
+            self.load_core(self._map_path)
+        except XoverError as error:
+            self.get_logger().error(f"the changed parameters have no effect: {error}")
 
     def _reset_core(self) -> None:
         if self._core is not None:
@@ -192,7 +204,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
             fixed_frame=settings.odom_frame_id,
             pose_stream_body=settings.base_frame_id if topic else None,
         )
-        return PoseSources(odometry=odometry, name=name, skip=(settings.global_frame_id, settings.odom_frame_id))
+        return PoseSources(odometry=odometry, skip=(settings.global_frame_id, settings.odom_frame_id))
 
     def _make_pose_input(self, sources: PoseSources, on_pose: Callable[[], None]) -> PoseInput | None:
         if sources.odometry is None or not self._settings.odom_topic:
@@ -231,6 +243,9 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         self.forget_belief("time went back, so the robot may be anywhere.")
 
     def _apply_settings(self) -> None:
+        if self._core_settings != self._applied_core_settings and self._pipeline is not None:
+            self._applied_core_settings = self._core_settings
+            self._pipeline.submit(self._reload_core)
         self._gate.limits = _limits(self._settings)
         if self._outputs is not None:
             self._outputs.broadcaster.is_enabled = self._settings.publish_tf

@@ -112,7 +112,7 @@ class Mapper(FrameNode[MapperNodeSettings]):
             fixed_frame=settings.global_frame_id,
             pose_stream_body=settings.base_frame_id if topic else None,
         )
-        return PoseSources(world=world, name=name)
+        return PoseSources(world=world)
 
     def _make_pose_input(self, sources: PoseSources, on_pose: Callable[[], None]) -> PoseInput | None:
         if not self._settings.pose_topic or sources.world is None:

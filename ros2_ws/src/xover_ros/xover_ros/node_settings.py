@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from xover_core.config import Settings, setting
 
 # the groups and single keys of `XoverSettings` that each node declares besides its own
-LOCALIZER_CORE_GROUPS = ("encoder", "retrieval", "matching", "solver", "verification", "decision", "random_seed")
+LOCALIZER_CORE_GROUPS = (
+    "encoder",
+    "mapping.max_depth",
+    "retrieval",
+    "matching",
+    "solver",
+    "verification",
+    "decision",
+    "random_seed",
+)
 MAPPER_CORE_GROUPS = ("encoder", "mapping", "random_seed")
 
 

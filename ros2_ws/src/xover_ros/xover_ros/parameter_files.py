@@ -39,7 +39,7 @@ def parameter_file(node: str) -> str:
         "  ros__parameters:",
     ]
     lines += [_line(key, value, spec.metadata, 4) for key, spec, value in flatten(settings) if key not in _LEFT_OUT]
-    core = [row for row in flatten(XoverSettings()) if row[0].split(".")[0] in groups]
+    core = [row for row in flatten(XoverSettings()) if row[0] in groups or row[0].split(".")[0] in groups]
     lines += [_line(_name(key), value, spec.metadata, 4) for key, spec, value in core if "." not in _name(key)]
     lines += _grouped([row for row in core if "." in _name(row[0])])
     return "\n".join(lines) + "\n"

@@ -55,7 +55,7 @@ class NodeParameters(Generic[NodeSettingsT]):
         self._core_keys = {  # parameter name -> (key in the tree, declaration)
             SHORT_NAMES.get(key, key): (key, spec)
             for key, spec, _ in flatten(self._core_defaults)
-            if key.split(".")[0] in groups
+            if key in groups or key.split(".")[0] in groups
         }
         known = [*self._node_keys, *self._core_keys]
         self.unknown = {key: _nearest(key, known) for key in given if key not in known}
