@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xover_core.datasets.procedural.scene import Primitive, SceneObject, rotation_from_rpy
+from xover_core.datasets.procedural.scene import Primitive, SceneObject, Shape, rotation_from_rpy
+from xover_core.geometry.transforms import make_pose
 from xover_core.types import Float64Array, Mat4
 
 _CORNER_SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
@@ -32,17 +33,18 @@ class ObjectBoxes:
     half_size: Float64Array
 
 
-def primitive_extent(primitive: Primitive) -> tuple[Float64Array, Float64Array]:
-    """((3,), (3,)) exact axis-aligned bounds of a primitive in its object's frame."""
-    rotation = rotation_from_rpy(primitive.rpy)
+def primitive_extent(primitive: Primitive, T_frame_object: Mat4 | None = None) -> tuple[Float64Array, Float64Array]:
+    """((3,), (3,)) exact axis-aligned bounds of a primitive, in its object's frame or in the one given."""
+    pose = np.eye(4) if T_frame_object is None else T_frame_object
+    rotation = pose[:3, :3] @ rotation_from_rpy(primitive.rpy)
     half = np.asarray(primitive.half_size)
-    if primitive.shape == 0:
+    if primitive.shape is Shape.BOX:
         reach = np.abs(rotation) @ half
-    elif primitive.shape == 2:
+    elif primitive.shape is Shape.ELLIPSOID:
         reach = np.sqrt((rotation**2) @ half**2)
     else:
         reach = np.hypot(rotation[:, 0] * half[0], rotation[:, 1] * half[1]) + np.abs(rotation[:, 2]) * half[2]
-    center = np.asarray(primitive.center)
+    center = pose[:3, :3] @ np.asarray(primitive.center) + pose[:3, 3]
     return center - reach, center + reach
 
 
@@ -54,21 +56,24 @@ def primitive_corners(primitive: Primitive) -> Float64Array:
 
 def local_extent(scene_object: SceneObject) -> tuple[Float64Array, Float64Array]:
     """((3,), (3,)) bounds of an object in its own frame."""
-    extents = [primitive_extent(p) for p in scene_object.primitives]
-    return np.min([e[0] for e in extents], axis=0), np.max([e[1] for e in extents], axis=0)
+    return _joint_extent(scene_object, np.eye(4))
 
 
 def object_boxes(scene_object: SceneObject) -> ObjectBoxes:
     """Axis-aligned and oriented box of an object."""
+    T_map_object = scene_object.T_map_object
+    lower_map, upper_map = _joint_extent(scene_object, T_map_object)
     lower, upper = local_extent(scene_object)
-    T_map_box = scene_object.T_map_object
-    T_map_box[:3, 3] += T_map_box[:3, :3] @ ((lower + upper) / 2)
-    half = (upper - lower) / 2
-    reach = np.abs(T_map_box[:3, :3]) @ half
+    middle = T_map_object[:3, :3] @ ((lower + upper) / 2) + T_map_object[:3, 3]
     return ObjectBoxes(
         object_id=scene_object.object_id,
-        lower_map=T_map_box[:3, 3] - reach,
-        upper_map=T_map_box[:3, 3] + reach,
-        T_map_box=T_map_box,
-        half_size=half,
+        lower_map=lower_map,
+        upper_map=upper_map,
+        T_map_box=make_pose(T_map_object[:3, :3], middle),
+        half_size=(upper - lower) / 2,
     )
+
+
+def _joint_extent(scene_object: SceneObject, T_frame_object: Mat4) -> tuple[Float64Array, Float64Array]:
+    extents = [primitive_extent(p, T_frame_object) for p in scene_object.primitives]
+    return np.min([e[0] for e in extents], axis=0), np.max([e[1] for e in extents], axis=0)

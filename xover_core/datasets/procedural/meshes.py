@@ -91,21 +91,27 @@ def _triangulate(primitive: Primitive, segments: int) -> tuple[Float64Array, NDA
     if primitive.shape is Shape.BOX:
         return _BOX_VERTICES, _BOX_FACES
     if primitive.shape is Shape.CYLINDER:
-        return _revolve(np.array([[0.0, -1.0], [1.0, -1.0], [1.0, 1.0], [0.0, 1.0]]), segments)
-    angles = np.linspace(-np.pi / 2, np.pi / 2, max(segments // 2, 3) + 1)
+        return _revolve(np.array([[1.0, -1.0], [1.0, 1.0]]), segments)
+    angles = np.linspace(-np.pi / 2, np.pi / 2, max(segments // 2, 3) + 1)[1:-1]
     return _revolve(np.stack([np.cos(angles), np.sin(angles)], axis=1), segments)
 
 
 def _revolve(profile: Float64Array, segments: int) -> tuple[Float64Array, NDArray[np.int64]]:
-    """Turn a profile of (radius, z) from bottom to top about z."""
+    """Turn a profile of (radius, z) from bottom to top about z, closed by the points (0, -1) and (0, 1)."""
     angles = 2 * np.pi * np.arange(segments) / segments
     ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    vertices = np.concatenate([np.column_stack([ring * r, np.full(segments, z)]) for r, z in profile])
+    rings = [np.column_stack([ring * r, np.full(segments, z)]) for r, z in profile]
+    vertices = np.concatenate([*rings, [[0.0, 0.0, -1.0], [0.0, 0.0, 1.0]]])
+    bottom, top = len(vertices) - 2, len(vertices) - 1
     here = np.arange(segments)
     after = (here + 1) % segments
-    faces = []
-    for level in range(len(profile) - 1):
-        low, high = level * segments, (level + 1) * segments
+    last = (len(profile) - 1) * segments
+    faces = [
+        np.stack([np.full(segments, bottom), after, here], axis=1),
+        np.stack([last + here, last + after, np.full(segments, top)], axis=1),
+    ]
+    for low in range(0, last, segments):
+        high = low + segments
         faces.append(np.stack([low + here, low + after, high + after], axis=1))
         faces.append(np.stack([low + here, high + after, high + here], axis=1))
     return vertices, np.concatenate(faces)
