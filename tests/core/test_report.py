@@ -83,7 +83,7 @@ def test_table_names_units_and_shares(make_evaluation, records):
     table = format_table(make_evaluation(records))
     assert re.search(r"right within 0\.05 m, 5 deg +25\.0 %", table)
     assert re.search(r"wrong \(over 1 m or 30 deg\) +25\.0 %", table)
-    assert "2.5 MB: 2 keyframes, 4 landmarks, 1 scenes" in table
+    assert "2.5 MB; keyframes 2, landmarks 4, scenes 1" in table
     assert "first answer" not in table
     assert re.search(r"first right one +0\.0 s / 0\.0 s", format_table(make_evaluation(records, mode="online")))
 

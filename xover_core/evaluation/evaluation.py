@@ -181,6 +181,6 @@ def _latency(summary: Summary) -> str:
 
 def _map_size(facts: MapFacts) -> str:
     return (
-        f"{facts.size_bytes / 1e6:.1f} MB: {facts.num_keyframes} keyframes, {facts.num_landmarks} landmarks,"
-        f" {facts.num_scenes} scenes"
+        f"{facts.size_bytes / 1e6:.1f} MB; keyframes {facts.num_keyframes}, landmarks {facts.num_landmarks},"
+        f" scenes {facts.num_scenes}"
     )

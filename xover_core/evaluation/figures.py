@@ -23,7 +23,7 @@ _POINTS, _LANDMARKS, _KEYFRAMES = "#b4bbc6", "#e0a030", "#5b6b7f"
 _COLORS = {"right": _RIGHT, "wrong": _WRONG, "unanswered": _UNANSWERED}
 _DPI = 140
 _NS_PER_S = 1e9
-_ERROR_FLOOR_M = 0.005
+_ERROR_FLOOR_M = 0.001
 
 
 def draw_top_view(landmark_map: LandmarkMap, records: Sequence[QueryRecord]) -> bytes:
@@ -70,10 +70,10 @@ def draw_success_curve(records: Sequence[QueryRecord]) -> bytes:
     """Share of all queries answered within a distance (and 30 deg)."""
     figure = Figure(figsize=(4.0, 3.2), layout="constrained")
     axes = figure.add_subplot()
-    distances = np.geomspace(0.01, 2.0, 120)
+    distances = np.geomspace(0.005, 2.0, 120)
     axes.plot(distances, success_curve(records, distances.tolist()), color=_TRUTH)
     axes.set_xscale("log")
-    ticks = (0.01, 0.05, 0.25, 0.5, 1.0, 2.0)
+    ticks = (0.005, 0.02, 0.05, 0.25, 0.5, 1.0, 2.0)
     axes.set_xticks(ticks, [f"{t:g}" for t in ticks], minor=False)
     axes.set_xticks([], minor=True)
     axes.set_ylim(0, 1)
@@ -92,12 +92,16 @@ def draw_reliability(records: Sequence[QueryRecord]) -> bytes:
     promised = [b.mean_probability for b in bins]
     observed = [b.observed_rate for b in bins]
     axes.plot(promised, observed, color=_TRUTH, linewidth=1.0)
-    axes.scatter(promised, observed, s=[12 + 3 * b.count for b in bins], color=_TRUTH, alpha=0.7, linewidths=0)
+    num_poses = max(sum(b.count for b in bins), 1)
+    sizes = [15 + 150 * b.count / num_poses for b in bins]
+    axes.scatter(promised, observed, s=sizes, color=_TRUTH, alpha=0.7, linewidths=0)
     for b in bins:
-        place = (b.mean_probability, b.observed_rate)
-        axes.annotate(str(b.count), place, textcoords="offset points", xytext=(6, -10), fontsize=7)
-    axes.set_xlim(-0.03, 1.03)
-    axes.set_ylim(-0.03, 1.03)
+        is_high = b.observed_rate > 0.5  # the number goes where the figure has room
+        place, offset = (b.mean_probability, b.observed_rate), (-4 if is_high else 4, -14 if is_high else 8)
+        align = "right" if is_high else "left"
+        axes.annotate(str(b.count), place, textcoords="offset points", xytext=offset, ha=align, fontsize=7)
+    axes.set_xlim(-0.05, 1.05)
+    axes.set_ylim(-0.05, 1.05)
     axes.set_xlabel("promised probability")
     axes.set_ylabel("observed rate")
     axes.grid(alpha=0.3, linewidth=0.5)
@@ -141,7 +145,7 @@ def _draw_answers(axes: Axes, records: Sequence[QueryRecord], axes_map: Float64A
             _draw_error_line(axes, record, axes_map, _COLORS[kind])
         centers = _centers([r.T_map_camera for r in answers], axes_map)
         label = f"{kind} answers ({len(answers)})"
-        _scatter(axes, centers, s=14, c=_COLORS[kind], linewidths=0, zorder=6, label=label)
+        _scatter(axes, centers, s=9, c=_COLORS[kind], linewidths=0, zorder=6, label=label)
     missed = [r for r in records if not r.is_answered]
     places = _centers([r.T_map_camera_true for r in missed], axes_map)
     label = f"not answered ({len(missed)})"
@@ -168,7 +172,7 @@ def _draw_error_line(axes: Axes, record: QueryRecord, axes_map: Float64Array, co
 
 
 def _shown_error(record: QueryRecord) -> float:
-    """Error in metres of the answer or else the best hypothesis, at least 5 mm so that a log axis shows it."""
+    """Error in metres of the answer or else the best hypothesis, at least 1 mm so that a log axis shows it."""
     error = record.error if record.is_answered else record.error_best
     return max(error.distance, _ERROR_FLOOR_M) if error else float("nan")
 

@@ -18,6 +18,7 @@ from xover_core.types import Keyframe, PatchMatches
 
 _PANEL_HEIGHT = 240
 _GAP_PX = 6
+_MAX_LINES = 70
 _INLIER_RGB = (30, 170, 60)
 _OUTLIER_RGB = (150, 150, 150)
 _EMPTY_RGB = (235, 235, 235)
@@ -93,7 +94,7 @@ def example_kind(record: QueryRecord) -> str:
 
 
 def draw_matches(rgb: RgbImage, keyframe: Keyframe | None, matches: PatchMatches | None) -> RgbImage:
-    """Draw a query beside its keyframe with lines between matches: green inliers over grey outliers.
+    """Draw a query beside its keyframe with lines between some of the matches: green inliers over grey outliers.
 
     Args:
         rgb: (H, W, 3) query image.
@@ -111,9 +112,11 @@ def draw_matches(rgb: RgbImage, keyframe: Keyframe | None, matches: PatchMatches
     right_scale = right.shape[0] / keyframe.intrinsics.height
     query_px = matches.query_px * left_scale
     keyframe_px = matches.keyframe_px * right_scale + np.array([left.shape[1] + _GAP_PX, 0])
+    # every n-th, so that the picture below stays visible and the share of inliers stays true
+    step = max(1, -(-len(query_px) // _MAX_LINES))
     for is_inlier, color in ((False, _OUTLIER_RGB), (True, _INLIER_RGB)):
-        chosen = matches.is_inlier == is_inlier
-        _draw_lines(canvas, query_px[chosen], keyframe_px[chosen], color)
+        rows = np.flatnonzero(matches.is_inlier == is_inlier)[::step]
+        _draw_lines(canvas, query_px[rows], keyframe_px[rows], color)
     return canvas
 
 
