@@ -84,6 +84,7 @@ def test_every_room_is_lit() -> None:
     for seed in SEEDS:
         apartment = make_apartment(seed)
         per_room = [sum(light.room_id == r.room_id for light in apartment.lighting.lights) for r in apartment.rooms]
+        assert min(per_room) >= 1
         assert max(per_room) <= MAX_LIGHTS_PER_ROOM
         assert {i for i, _ in apartment.lighting.ambient} == {r.room_id for r in apartment.rooms}
         assert min(min(color) for _, color in apartment.lighting.ambient) > 0.03

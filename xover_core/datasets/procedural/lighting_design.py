@@ -21,7 +21,8 @@ def draw_lighting(rng: np.random.Generator, layout: Layout, objects: tuple[Scene
     lights: list[Light] = []
     ambient = []
     for room in layout.rooms:
-        found = _daylights(room, layout, sky, daylight, rng) + _lamps(rng, room, objects, daylight)
+        found = _daylights(room, layout, sky, daylight, rng)
+        found += _lamps(rng, room, objects, daylight, is_needed=not found)
         lights += found[:MAX_LIGHTS_PER_ROOM]
         level = float(rng.uniform(0.09, 0.2)) + 0.08 * daylight
         ambient.append((room.room_id, _scale(_blend((1.0, 0.95, 0.88), sky, float(rng.random())), level)))
@@ -54,15 +55,19 @@ def _daylights(room: Room, layout: Layout, sky: Color, daylight: float, rng: np.
     return found[:2]
 
 
-def _lamps(rng: np.random.Generator, room: Room, objects: tuple[SceneObject, ...], daylight: float) -> list[Light]:
-    """Lamps that are on; ceiling lamps always when there is little daylight."""
+def _lamps(
+    rng: np.random.Generator, room: Room, objects: tuple[SceneObject, ...], daylight: float, *, is_needed: bool
+) -> list[Light]:
+    """Lamps that are on; ceiling lamps always when there is little daylight, or nothing else."""
     warmth = _blend((1.0, 0.74, 0.5), (0.96, 0.98, 1.0), float(rng.random()))
     found = []
     for lamp in objects:
         if lamp.room_id != room.room_id or lamp.object_class not in _LAMP_HEIGHTS:
             continue
         is_ceiling = lamp.object_class is ObjectClass.CEILING_LAMP
-        if rng.random() < (0.85 if is_ceiling and daylight < 0.8 else 0.5) or (is_ceiling and daylight < 0.3):
+        if rng.random() < (0.85 if is_ceiling and daylight < 0.8 else 0.5) or (
+            is_ceiling and (is_needed or daylight < 0.3)
+        ):
             x, y, z = lamp.position
             power = _LAMP_POWERS[lamp.object_class] * float(rng.uniform(0.7, 1.3))
             height = z + _LAMP_HEIGHTS[lamp.object_class]

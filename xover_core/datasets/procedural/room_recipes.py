@@ -35,7 +35,7 @@ def _fill_up(f: RoomFurnisher) -> None:
         (small.floor_box, ""), (small.floor_box, ""), (decor.plant, ""), (_nightstand, "living"),
         (storage.shoe_rack, "high"), (seats.stool, ""), (_cupboard, "living"), (decor.floor_lamp, ""),
     )  # fmt: skip
-    for _ in range(int(f.rng.poisson(0.16 * length * f.clutter))):
+    for _ in range(int(f.rng.poisson(0.3 * length * f.clutter))):
         build, things = choice[int(f.rng.integers(len(choice)))]
         f.against_wall(build, things)
 
