@@ -39,7 +39,7 @@ class SensorNoise:
 
     read_noise: float = 1.5
     shot_noise: float = 3.5
-    blur_px: float = 0.55
+    blur_px: float = 0.45
     vignetting: float = 0.18
     auto_exposure: float = 0.5
     exposure_spread: float = 0.12

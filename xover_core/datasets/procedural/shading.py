@@ -23,6 +23,7 @@ _CLOUDS_ROW, _GRAIN_ROW = 1, 2
 _CLOUDS_TILE_M = 3.3
 _GRAIN_TILE_M = 0.31
 _EXPOSURE = 1.25
+_CONTRAST = 0.7
 _FILL = 0.18
 """Share of a lamp's light that comes from all around it."""
 _LEAK = 0.1
@@ -112,9 +113,10 @@ class Shader:
 
 
 def tone_map(radiance: Tensor) -> Tensor:
-    """Radiance to display-referred uint8 with soft highlights."""
-    exposed = 1 - torch.exp(-_EXPOSURE * radiance)
-    return exposed.clamp_(0, 1).sqrt_().mul_(255).add_(0.5).to(torch.uint8)
+    """Radiance to display-referred uint8, with soft highlights and the steeper middle of a camera's curve."""
+    display = torch.exp(-_EXPOSURE * radiance).neg_().add_(1).clamp_(0, 1).sqrt_()
+    curved = display.square() * (3 - 2 * display)
+    return display.lerp_(curved, _CONTRAST).mul_(255).add_(0.5).to(torch.uint8)
 
 
 def _tile_rates(tile: tuple[float, float] | None) -> tuple[float, float]:
