@@ -38,7 +38,13 @@ class CameraStub:
     @property
     def remaps(self) -> dict[str, str]:
         """Remappings of a node that is to hear this camera."""
-        topics = {"rgb/image": COLOR, "depth/image": DEPTH, "rgb/camera_info": INFO, "odom": "/odom", "pose_in": "/pose"}
+        topics = {
+            "rgb/image": COLOR,
+            "depth/image": DEPTH,
+            "rgb/camera_info": INFO,
+            "odom": "/odom",
+            "pose_in": "/pose",
+        }
         return {name: self._prefix + topic for name, topic in topics.items()}
 
     @property
@@ -47,19 +53,19 @@ class CameraStub:
         streams = (self._color, self._depth, self._info)
         return min(int(stream.get_subscription_count()) for stream in streams)
 
-    def send_extrinsics(self) -> None:
+    def send_extrinsics(self, base: str = "base_link", optical: str = OPTICAL) -> None:
         """Tell where the camera sits on the robot."""
-        self._static.publish(TFMessage(transforms=[transform_message(0, "base_link", OPTICAL, forward_camera())]))
+        self._static.publish(TFMessage(transforms=[transform_message(0, base, optical, forward_camera())]))
 
     def send(self, item: SequenceItem, stamp_ns: int) -> None:
         """Publish all parts of a frame, under another stamp."""
         self.send_odometry(item, stamp_ns)
         self.send_images(item, stamp_ns)
 
-    def send_images(self, item: SequenceItem, stamp_ns: int) -> None:
+    def send_images(self, item: SequenceItem, stamp_ns: int, optical: str = OPTICAL) -> None:
         """Publish colour, depth and camera info."""
         self.send_info(item.frame.intrinsics, stamp_ns)
-        self.send_color(color_message(item.frame.rgb, stamp_ns, OPTICAL))
+        self.send_color(color_message(item.frame.rgb, stamp_ns, optical))
         assert item.frame.depth is not None
         self.send_depth(item.frame.depth, stamp_ns)
 

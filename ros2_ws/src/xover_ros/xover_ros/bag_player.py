@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-
-from xover_ros.node_runner import run_node
 
 
 def main() -> int:
     """Run the node; returns the exit code."""
+    # until the node runs, Ctrl-C ends the process without a word instead of with a traceback of half an import
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from xover_ros.node_runner import run_node
+
     return run_node("xover_ros.bag_playback", "BagPlayback")
 
 

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from lifecycle_msgs.msg import State
+from lifecycle_msgs.srv import ChangeState
 from rclpy.clock import JumpThreshold, TimeJump
 from rclpy.duration import Duration
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.task import Future
 
@@ -65,6 +67,7 @@ class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[mis
         self._failure = ""
         self.finished = Future()  # never by itself: a service runs until it is stopped
         self.exit_code = 0
+        self._refuse_impossible_transitions()
         threshold = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=False)
         self._jump_handle = self.get_clock().create_jump_callback(threshold, post_callback=self._on_clock_jump)
         self._diagnostics = DiagnosticsPublisher(self, self._collect_status)
@@ -157,6 +160,24 @@ class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[mis
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:  # noqa: ARG002
         """Free everything, so that the node is unconfigured and can be configured again."""
         return self._transition("recover", self._clean_up)
+
+    def _refuse_impossible_transitions(self) -> None:
+        """Answer requests for transitions that the present state does not have with "no".
+
+        rclpy raises out of its service callback instead, and whoever has asked waits for ever.
+        """
+        service = self._service_change_state
+        change_state = service.callback
+
+        def answer(request: ChangeState.Request, response: ChangeState.Response) -> ChangeState.Response:
+            try:
+                return change_state(request, response)
+            except rclpy_implementation.RCLError as error:
+                self.get_logger().warning(f"refused a transition: {error}")
+                response.success = False
+                return response
+
+        service.callback = answer
 
     def _transition(
         self, name: str, step: Callable[[], None], undo: Callable[[], None] | None = None

@@ -50,13 +50,14 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         self._outputs: LocalizerOutputs | None = None  # while active
         self._gate = UpdateGate(_limits(self._settings))
         self._last: Answer | None = None
+        self._T_map_odom: Mat4 | None = None  # the last accepted one
         self._hint: PoseWithCovarianceStamped | None = None  # waits for the first frame
         self._extrinsics: tuple[str, Mat4] | None = None  # optical frame, T_base_camera
         self._wants_matches = False
         self._map_path = Path()
         self._applied_core_settings = self._core_settings
         self._scene_names: dict[int, str] = {}  # given since the map was loaded
-        self._services = LocalizerServices(self, self._mailbox)
+        self._offered = LocalizerServices(self, self._mailbox)
 
     # What services need.
 
@@ -110,7 +111,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         if self._pipeline is not None:
             self._pipeline.forget()
             self._pipeline.submit(self._reset_core)
-        self._last = self._hint = None
+        self._last = self._hint = self._T_map_odom = None
         self._gate.reset()
         if self._outputs is not None:
             self._outputs.broadcaster.forget()
@@ -125,6 +126,8 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     def _load(self) -> None:
         path = path_of_map_url(self._settings.map_file)
         header = self.load_core(path).landmark_map.header
+        self._last = self._hint = self._T_map_odom = self._extrinsics = None
+        self._scene_names.clear()
         self.get_logger().info(f"map {path}: id {header.map_id}, revision {header.revision}, model {header.model.name}")
 
     def _unload(self) -> None:
@@ -160,8 +163,10 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
             T_camera_body=invert(self._extrinsics[1]),
         )
         self._last = Answer(result=result, frames=frames)
+        if result.T_map_odom is not None:
+            self._T_map_odom = result.T_map_odom
         self._outputs.publish(Answer(result=result, frames=frames, picture=picture))
-        self._services.answer_waiting(result)
+        self._offered.answer_waiting(result)
 
     def _publish_unknown(self, reason: str) -> None:
         """Tell that nothing is known."""
@@ -232,6 +237,8 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
             self._publish_unknown("no frame has been processed yet.")
         else:
             self._outputs.publish(self._last)
+        if self._T_map_odom is not None:
+            self._outputs.broadcaster.update(self._T_map_odom)
 
     def _end(self) -> None:
         if self._outputs is not None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs a node from start to end: heavy imports, signals, errors at the start, and an orderly end.
 
-Only the standard library is imported here, so that Ctrl-C leaves no traceback while the rest is being loaded.
+rclpy and everything that needs it is imported late, when signals are being handled.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from xover_ros.shared_memory import use_shared_memory_profile
-from xover_ros.stop_signals import end_silently_until_handled, handle_stop_signals
+from xover_ros.stop_signals import handle_stop_signals
 
 if TYPE_CHECKING:
     from rclpy.executors import Executor
-    from rclpy.node import Node
+    from rclpy.impl.rcutils_logger import RcutilsLogger
     from rclpy.task import Future
 
 EXIT_ERROR = 1
+MAX_FAILURES_IN_A_ROW = 10
 
 
 class RunnableNode(Protocol):
-    """What `run_node` needs of a node, besides being one.
+    """What `run_node` needs of a node.
 
     Attributes:
         finished: spinning ends when it is done.
@@ -33,6 +34,12 @@ class RunnableNode(Protocol):
 
     finished: Future
     exit_code: int
+
+    def get_logger(self) -> RcutilsLogger:
+        """As every node."""
+
+    def destroy_node(self) -> None:
+        """As every node."""
 
     def autostart(self) -> None:
         """Called once before spinning."""
@@ -52,7 +59,6 @@ def run_node(module: str, class_name: str, arguments: Sequence[str] | None = Non
     Returns:
         The exit code: the node's own, 0 after an orderly end.
     """
-    end_silently_until_handled()
     use_shared_memory_profile()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
@@ -69,6 +75,9 @@ def run_node(module: str, class_name: str, arguments: Sequence[str] | None = Non
     except Exception as error:
         return _fail(error)
     node.finished.add_done_callback(lambda _: finished.set_result(None))
+    # not spin_until_future_complete: with every callback it hangs another one on the future, for ever
+    wake_up = node.create_guard_condition(_nothing)
+    finished.add_done_callback(lambda _: wake_up.trigger())
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     with LogBridge(node.get_logger()):
@@ -82,13 +91,22 @@ def run_node(module: str, class_name: str, arguments: Sequence[str] | None = Non
     return int(node.exit_code)
 
 
-def _spin(executor: Executor, node: Node, finished: Future) -> None:
-    """Run callbacks until `finished`; a callback that fails is logged, and the node goes on."""
-    while not finished.done() and node.context.ok():
+def _spin(executor: Executor, node: RunnableNode, finished: Future) -> None:
+    """Run callbacks until `finished`; one that fails is logged, and the node goes on unless nothing else happens."""
+    num_failures = 0
+    while not finished.done() and num_failures < MAX_FAILURES_IN_A_ROW:
         try:
-            executor.spin_until_future_complete(finished)
+            executor.spin_once()
+            num_failures = 0
         except Exception:
+            num_failures += 1
             node.get_logger().error(f"a callback failed; please report this:\n{traceback.format_exc()}")
+    if num_failures:
+        node.exit_code = EXIT_ERROR
+
+
+def _nothing() -> None:
+    """Wakes the executor, which then looks whether it is finished."""
 
 
 def _fail(error: Exception) -> int:

@@ -14,11 +14,6 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _IMPATIENT_AFTER_S = 1.0
 
 
-def end_silently_until_handled() -> None:
-    """Let Ctrl-C end the process without a traceback until `handle_stop_signals` is called."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def handle_stop_signals(stop: Callable[[], None]) -> None:
     """Call `stop` at the first signal; end the process at once at another one that comes a second or more later.
 
