@@ -101,7 +101,7 @@ class RetrievalSettings(Settings):
 class MatchingSettings(Settings):
     """Query patches <-> keyframe patches."""
 
-    min_similarity: float = setting(0.3, "smallest cosine similarity of a match", minimum=-1.0, maximum=1.0)
+    min_similarity: float = setting(0.2, "smallest cosine similarity of a match", minimum=-1.0, maximum=1.0)
     max_cycle_distance: float = setting(
         1.5, "continuity 1: largest grid distance between a patch and its match's best match, patches", minimum=0.0
     )

@@ -294,6 +294,7 @@ class PoseHypothesis:
         reprojection_error_px: median over inliers; NaN when unknown.
         depth_agreement: share of compared depth readings that agree with the map in [0, 1]; NaN without depth.
         see_through: share of them that look through what the map says is solid; NaN without depth.
+        num_compared: depth readings that were compared with the map.
         rival_ratio: inliers of the best other pose over those of this one; 0 without a rival.
     """
 
@@ -307,6 +308,7 @@ class PoseHypothesis:
     reprojection_error_px: float
     depth_agreement: float
     see_through: float = float("nan")
+    num_compared: int = 0
     rival_ratio: float = 0.0
 
 

@@ -19,10 +19,10 @@ from xover_core.types import Float32Array
 NUM_ORIENTATIONS = 8
 BINS_PER_SIDE = 4
 DESCRIPTOR_DIM = NUM_ORIENTATIONS * BINS_PER_SIDE**2
-# Width of a spatial bin at the finest size, odd so that the filters are centred; each pyramid level doubles it. A
-# descriptor reaches over 4 bins: 28, 56 and 112 px at height 240, for patches of about 10, 20 and 40 px.
-BIN_WIDTH_PX = 7
-SMOOTHING_PX = 1.2
+# Width of a spatial bin at the finest size, odd so that the filters are centred. A patch of size s has 4 bins of s / 2
+# a side; the finest size is 10 px, and each pyramid level doubles it.
+BIN_WIDTH_PX = 5
+SMOOTHING_PX = 1.0
 # Components above this share of the norm are cut, so that one strong edge does not drown the rest (Lowe 2004, 6.1).
 MAX_COMPONENT = 0.2
 # Below this mean gradient (grey levels per px) a patch has no content, and its descriptor is zero.
@@ -30,7 +30,7 @@ MIN_GRADIENT = 0.05
 
 
 def dense_rootsift(rgb: NDArray[np.uint8], grid: PatchGrid, num_sizes: int) -> Float32Array:
-    """Describe each patch by RootSIFT at `num_sizes` sizes, each twice the one before, concatenated.
+    """Describe each patch by RootSIFT at `num_sizes` sizes (10, 20, 40, ... px), concatenated.
 
     Args:
         rgb: (H, W, 3) image of the grid's working size.

@@ -28,6 +28,8 @@ class ModelEntry:
         licence: SPDX identifier of the weights.
         source: who trained it on what.
         radii: metres, finest first, of the patch descriptors that it makes.
+        calibration_with_depth: weights of the pose probability for queries with depth; empty if never calibrated.
+        calibration_without_depth: the same for queries without depth.
     """
 
     name: str
@@ -36,6 +38,8 @@ class ModelEntry:
     licence: str
     source: str
     radii: tuple[float, ...]
+    calibration_with_depth: tuple[float, ...] = ()
+    calibration_without_depth: tuple[float, ...] = ()
 
 
 def model_folders() -> list[Path]:
@@ -95,6 +99,8 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                 licence=str(row["licence"]),
                 source=str(row["source"]),
                 radii=tuple(float(radius) for radius in row["radii"]),
+                calibration_with_depth=tuple(float(w) for w in row.get("calibration_with_depth", ())),
+                calibration_without_depth=tuple(float(w) for w in row.get("calibration_without_depth", ())),
             )
             for name, row in rows.items()
         }

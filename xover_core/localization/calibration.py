@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Evidence for a pose -> probability that it is within 1 m and 30 deg: logistic regression on few, monotone features.
+"""Evidence for a pose -> probability that it is within 1 m and 30 deg: logistic regression on few features.
 
-The weights were fitted on the procedural apartments (queries of an apartment against its own map and against those
-of others); `xover evaluate` draws the reliability diagram on any recording. docs/calibration.md says how to fit again.
+Each model in the manifest carries its weights; docs/calibration.md says on what they were fitted and how to fit
+again. `xover evaluate` draws the reliability diagram on any recording.
 """
 
 from __future__ import annotations
@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from xover_core.errors import ModelError
+from xover_core.inference.model_store import model_entries
 from xover_core.types import Float64Array
+
+MATCHING_FEATURES = ("constant", "log inliers", "inlier ratio", "rival ratio")
+DEPTH_FEATURES = ("depth agreement", "see-through share", "log compared depths")
+# More rivals than this say no more than that the pose is not unique.
+MAX_RIVAL_RATIO = 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +31,7 @@ class PoseEvidence:
         rival_ratio: inliers of the best pose elsewhere over those of this one; 0 without a rival.
         depth_agreement: see `DepthComparison`; NaN without depth.
         see_through: see `DepthComparison`; NaN without depth.
+        num_compared: depth readings that were compared with the map.
     """
 
     num_inliers: int
@@ -31,23 +39,81 @@ class PoseEvidence:
     rival_ratio: float
     depth_agreement: float
     see_through: float
+    num_compared: int
 
     def features(self, *, has_depth: bool) -> Float64Array:
-        """The regression's inputs, the constant 1 first."""
-        matching = [1.0, np.log(max(self.num_inliers, 1)), self.inlier_ratio, min(self.rival_ratio, 1.5)]
-        depth = [_known(self.depth_agreement, 0.0), _known(self.see_through, 1.0)] if has_depth else []
-        return np.array(matching + depth)
+        """The regression's inputs, in the order of `MATCHING_FEATURES` and then, with depth, `DEPTH_FEATURES`."""
+        matching = [
+            1.0,
+            float(np.log(max(self.num_inliers, 1))),
+            self.inlier_ratio,
+            min(self.rival_ratio, MAX_RIVAL_RATIO),
+        ]
+        if not has_depth:
+            return np.array(matching)
+        return np.array(
+            [
+                *matching,
+                _known(self.depth_agreement, 0.0),
+                _known(self.see_through, 1.0),
+                float(np.log(max(self.num_compared, 1))),
+            ]
+        )
 
 
-# Order: constant, log inliers, inlier ratio, rival ratio, depth agreement, see-through.
-WEIGHTS_WITH_DEPTH = np.array([-12.0, 2.0, 4.0, -2.0, 6.0, -6.0])
-WEIGHTS_WITHOUT_DEPTH = np.array([-12.0, 2.5, 6.0, -3.0])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoseCalibration:
+    """Weights of the regression, with and without depth in the query."""
+
+    with_depth: Float64Array
+    without_depth: Float64Array
+
+    def probability(self, evidence: PoseEvidence, *, has_depth: bool) -> float:
+        """Probability in (0, 1)."""
+        weights = self.with_depth if has_depth else self.without_depth
+        return float(1 / (1 + np.exp(-weights @ evidence.features(has_depth=has_depth))))
 
 
-def pose_probability(evidence: PoseEvidence, *, has_depth: bool) -> float:
-    """Calibrated probability in (0, 1)."""
-    weights = WEIGHTS_WITH_DEPTH if has_depth else WEIGHTS_WITHOUT_DEPTH
-    return float(1 / (1 + np.exp(-weights @ evidence.features(has_depth=has_depth))))
+def load_calibration(model_name: str) -> PoseCalibration:
+    """Weights of a model of the manifest.
+
+    Raises:
+        ModelError: the model was never calibrated, or for other features.
+    """
+    entry = model_entries()[model_name]
+    with_depth, without_depth = np.array(entry.calibration_with_depth), np.array(entry.calibration_without_depth)
+    expected = len(MATCHING_FEATURES) + len(DEPTH_FEATURES), len(MATCHING_FEATURES)
+    if (len(with_depth), len(without_depth)) != expected:
+        raise ModelError(
+            f"model {model_name!r}: expected {expected[0]} and {expected[1]} calibration weights in the manifest, got"
+            f" {len(with_depth)} and {len(without_depth)}; fit them with tools/fit_defaults.py."
+        )
+    return PoseCalibration(with_depth=with_depth, without_depth=without_depth)
+
+
+def fit_logistic(features: Float64Array, is_right: Float64Array, *, ridge: float) -> Float64Array:
+    """Weights of a logistic regression by Newton's method.
+
+    Args:
+        features: (N, F), the first column constant 1.
+        is_right: (N,) 0 or 1.
+        ridge: penalty on the squares of all weights but the constant's; keeps separable data finite.
+
+    Returns:
+        (F,) weights.
+    """
+    weights = np.zeros(features.shape[1])
+    penalty = np.full(len(weights), ridge)
+    penalty[0] = 1e-6
+    for _ in range(100):
+        predicted = 1 / (1 + np.exp(-features @ weights))
+        gradient = features.T @ (predicted - is_right) + penalty * weights
+        hessian = (features.T * (predicted * (1 - predicted))) @ features + np.diag(penalty)
+        step = np.linalg.solve(hessian, gradient)
+        weights -= step
+        if np.abs(step).max() < 1e-8:
+            break
+    return weights
 
 
 def _known(value: float, otherwise: float) -> float:

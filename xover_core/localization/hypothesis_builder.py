@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xover_core.config import XoverSettings
 from xover_core.geometry.transforms import pose_error
-from xover_core.localization.calibration import PoseEvidence, pose_probability
+from xover_core.localization.calibration import PoseCalibration, PoseEvidence
 from xover_core.localization.keyframe_store import StoredView, grid_normals
 from xover_core.localization.pose_candidates import MatchedView, PoseCandidate, QueryView, reprojection_errors
 from xover_core.localization.pose_refinement import (
@@ -22,7 +22,7 @@ from xover_core.localization.pose_refinement import (
     refine_with_depth,
     refine_without_depth,
 )
-from xover_core.localization.pose_verification import compare_depth, views_towards
+from xover_core.localization.pose_verification import DepthComparison, compare_depth, views_towards
 from xover_core.types import Float64Array, Mat4, PoseHypothesis
 
 # Candidates closer than this are one hypothesis.
@@ -53,6 +53,7 @@ class HypothesisBuilder:
         matched_views: Sequence[MatchedView],
         views: Sequence[StoredView],
         settings: XoverSettings,
+        calibration: PoseCalibration,
         rng: np.random.Generator,
     ) -> None:
         """Pool the matches of all keyframes.
@@ -62,11 +63,13 @@ class HypothesisBuilder:
             matched_views: keyframes that were matched; at least one.
             views: all keyframes of the map.
             settings: of the solver and of verification.
+            calibration: evidence to probability.
             rng: for PnP.
         """
         self._query = query
         self._views = views
         self._settings = settings
+        self._calibration = calibration
         self._rng = rng
         self._matched = {matched.view.keyframe.keyframe_id: matched for matched in matched_views}
         self._pooled = pool_matches(query, matched_views)
@@ -121,26 +124,28 @@ class HypothesisBuilder:
         inliers: PooledMatches = self._pooled.take(pose.is_inlier)
         ids, counts = np.unique(inliers.keyframe_ids, return_counts=True)
         best = self._matched[int(ids[counts.argmax()])]
-        agreement, see_through = self._compare_depth(pose.T_map_camera)
+        comparison = self._compare_depth(pose.T_map_camera)
         evidence = PoseEvidence(
             num_inliers=pose.num_inliers,
             inlier_ratio=float(counts.max() / max(len(best.pairs), 1)),
             rival_ratio=rival_ratio,
-            depth_agreement=agreement,
-            see_through=see_through,
+            depth_agreement=comparison.agreement,
+            see_through=comparison.see_through,
+            num_compared=comparison.num_compared,
         )
         errors_px = reprojection_errors(self._query, inliers.query_rows, inliers.points_map, pose.T_map_camera)
         return PoseHypothesis(
             T_map_camera=pose.T_map_camera,
             covariance=pose.covariance,
-            probability=pose_probability(evidence, has_depth=self._query.depth is not None),
+            probability=self._calibration.probability(evidence, has_depth=self._query.depth is not None),
             scene_id=best.view.keyframe.scene_id,
             keyframe_id=best.view.keyframe.keyframe_id,
             num_inliers=pose.num_inliers,
             inlier_ratio=evidence.inlier_ratio,
             reprojection_error_px=float(np.median(errors_px)),
-            depth_agreement=agreement,
-            see_through=see_through,
+            depth_agreement=comparison.agreement,
+            see_through=comparison.see_through,
+            num_compared=comparison.num_compared,
             rival_ratio=rival_ratio,
         )
 
@@ -149,19 +154,18 @@ class HypothesisBuilder:
         others = [other.num_inliers for other in poses if other is not pose]
         return max(others, default=0) / pose.num_inliers
 
-    def _compare_depth(self, T_map_camera: Mat4) -> tuple[float, float]:
-        """Agreement and see-through share; NaN without depth or without map points in view."""
+    def _compare_depth(self, T_map_camera: Mat4) -> DepthComparison:
+        """The query's depth against the map around; nothing is compared without depth or map points in view."""
         towards = self._views_towards(T_map_camera)
         if self._query.depth is None or not towards:
-            return float("nan"), float("nan")
-        comparison = compare_depth(
+            return DepthComparison(num_agree=0, num_see_through=0, num_hidden=0)
+        return compare_depth(
             np.concatenate([view.points_map for view in towards]),
             T_map_camera,
             self._query.depth,
             self._query.camera,
             self._settings.verification,
         )
-        return comparison.agreement, comparison.see_through
 
     def _views_towards(self, T_map_camera: Mat4) -> list[StoredView]:
         """Keyframes that look where the pose looks."""

@@ -58,7 +58,7 @@ def grid_normals(points_camera: NDArray[np.floating], grid_shape: tuple[int, int
         down = grid[2:, 1:-1] - grid[:-2, 1:-1]
         depth = grid[1:-1, 1:-1, 2:]
         is_edge = np.maximum(np.abs(across[..., 2:]), np.abs(down[..., 2:])) > MAX_RELATIVE_STEP * depth
-        inner = np.cross(down, across)
+        inner = np.where(np.isfinite(depth), np.cross(down, across), np.nan)
         length = np.linalg.norm(inner, axis=2, keepdims=True)
         normals[1:-1, 1:-1] = np.where(is_edge | (length < 1e-12), np.nan, inner / np.maximum(length, 1e-12))
     flat = normals.reshape(-1, 3)

@@ -21,6 +21,7 @@ from xover_core.geometry.transforms import make_pose
 from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
 from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.localization.belief import Belief
+from xover_core.localization.calibration import load_calibration
 from xover_core.localization.decision import decide
 from xover_core.localization.hypothesis_builder import HypothesisBuilder
 from xover_core.localization.keyframe_retrieval import KeyframeRetriever
@@ -69,6 +70,7 @@ class Localizer:
 
         Raises:
             MapFormatError: the map was made by another model, or has no keyframes.
+            ModelError: the model has no calibration.
         """
         check_model(landmark_map.header, encoder.model, landmark_map.header.map_id)
         if not landmark_map.keyframes:
@@ -79,6 +81,7 @@ class Localizer:
         self._views = [make_stored_view(keyframe) for keyframe in landmark_map.keyframes]
         rng = np.random.default_rng(settings.random_seed)
         self._retriever = KeyframeRetriever(self._views, landmark_map.scenes, settings.retrieval, rng)
+        self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
         self._hint: PoseHint | None = None
 
@@ -184,7 +187,8 @@ class Localizer:
         """Refine and verify the candidates; no candidates, no hypotheses."""
         if not candidates:
             return []
-        return HypothesisBuilder(query, matched, self._views, self._settings, rng).build(candidates)
+        builder = HypothesisBuilder(query, matched, self._views, self._settings, self._calibration, rng)
+        return builder.build(candidates)
 
     def _best_view(self, matched: Sequence[MatchedView], hypotheses: Sequence[PoseHypothesis]) -> MatchedView:
         """The keyframe of the best hypothesis, else the one with most matches."""
