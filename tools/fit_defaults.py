@@ -148,7 +148,9 @@ def fit_weights(title: str, samples: list[Sample], names: tuple[str, ...]) -> li
     predicted = 1 / (1 + np.exp(-features @ weights))
     accepted = predicted >= XoverSettings().decision.min_probability
     precision = is_right[accepted].mean() if accepted.any() else float("nan")
-    print(f"{title}: {len(samples)} hypotheses, {is_right.mean():.2f} right; at p >= 0.9 {accepted.mean():.2f} accepted,")
+    print(
+        f"{title}: {len(samples)} hypotheses, {is_right.mean():.2f} right; at p >= 0.9 {accepted.mean():.2f} accepted,"
+    )
     print(f"  {precision:.3f} of them right. Weights: {dict(zip(names, weights.round(2).tolist(), strict=True))}")
     return [round(float(weight), 4) for weight in weights]
 

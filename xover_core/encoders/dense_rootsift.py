@@ -40,11 +40,12 @@ def dense_rootsift(rgb: NDArray[np.uint8], grid: PatchGrid, num_sizes: int) -> F
     Returns:
         (N, 128 * num_sizes) float32; each 128 of unit L2 norm, or zero where there is no texture.
     """
-    level = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    level = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), dtype=np.float32)
     parts = []
     for i in range(num_sizes):
         if i:
-            level = cv2.resize(level, (level.shape[1] // 2, level.shape[0] // 2), interpolation=cv2.INTER_AREA)
+            half = (level.shape[1] // 2, level.shape[0] // 2)
+            level = np.asarray(cv2.resize(level, half, interpolation=cv2.INTER_AREA), dtype=np.float32)
         scale = (level.shape[1] / grid.working_size[0], level.shape[0] / grid.working_size[1])
         parts.append(_describe(level, scale_pixels(grid.centers_px, *scale)))
     return np.concatenate(parts, axis=1)
@@ -52,7 +53,7 @@ def dense_rootsift(rgb: NDArray[np.uint8], grid: PatchGrid, num_sizes: int) -> F
 
 def _describe(gray: Float32Array, centers_px: Float32Array) -> Float32Array:
     """(N, 128) RootSIFT of one size at (N, 2) centres."""
-    maps = _orientation_maps(cv2.GaussianBlur(gray, (0, 0), SMOOTHING_PX))
+    maps = _orientation_maps(np.asarray(cv2.GaussianBlur(gray, (0, 0), SMOOTHING_PX), dtype=np.float32))
     pooled = _pool(maps)
     offsets = (np.arange(BINS_PER_SIDE) - (BINS_PER_SIDE - 1) / 2) * BIN_WIDTH_PX
     margin = int(offsets[-1]) + 2
@@ -62,7 +63,8 @@ def _describe(gray: Float32Array, centers_px: Float32Array) -> Float32Array:
     histograms = padded[rows[:, :, None], columns[:, None, :]]
     weights = np.exp(-((offsets / BIN_WIDTH_PX) ** 2) / 8).astype(np.float32)
     histograms = histograms * (weights[:, None] * weights[None, :])[None, :, :, None]
-    return _root_normalise(histograms.reshape(len(centers_px), DESCRIPTOR_DIM))
+    flat = histograms.reshape(len(centers_px), DESCRIPTOR_DIM)
+    return _root_normalise(np.asarray(flat, dtype=np.float32))
 
 
 def _orientation_maps(gray: Float32Array) -> Float32Array:
@@ -84,7 +86,7 @@ def _pool(maps: Float32Array) -> Float32Array:
         once = cv2.boxFilter(np.ascontiguousarray(part), -1, box, borderType=cv2.BORDER_CONSTANT)
         halves.append(cv2.boxFilter(once, -1, box, borderType=cv2.BORDER_CONSTANT))
     # running sums may leave a tiny negative value where there is nothing
-    return np.maximum(np.concatenate(halves, axis=2), 0)
+    return np.asarray(np.maximum(np.concatenate(halves, axis=2), 0), dtype=np.float32)
 
 
 def _root_normalise(histograms: Float32Array) -> Float32Array:
@@ -94,4 +96,4 @@ def _root_normalise(histograms: Float32Array) -> Float32Array:
     cut = np.minimum(unit, MAX_COMPONENT)
     root = np.sqrt(cut / np.maximum(cut.sum(axis=1, keepdims=True), 1e-12))
     has_content = total > MIN_GRADIENT * BINS_PER_SIDE**2
-    return np.where(has_content, root, np.float32(0)).astype(np.float32)
+    return np.asarray(np.where(has_content, root, np.float32(0)), dtype=np.float32)

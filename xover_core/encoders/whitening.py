@@ -62,7 +62,9 @@ class Whitening:
         except (SafetensorError, KeyError, ValueError) as error:
             raise ModelError(f"whitening weights: expected safetensors with `mean` and `basis`: {error}.") from error
         if mean.ndim != 1 or basis.ndim != 2 or len(mean) != len(basis):
-            raise ModelError(f"whitening weights: expected mean (C,) and basis (C, D), got {mean.shape}, {basis.shape}.")
+            raise ModelError(
+                f"whitening weights: expected mean (C,) and basis (C, D), got {mean.shape}, {basis.shape}."
+            )
         return Whitening(mean=mean, basis=basis)
 
 

@@ -32,9 +32,7 @@ class RigidAlignment:
     score: float
 
 
-def align_rigid(
-    points_a: Float64Array, points_b: Float64Array, weights: NDArray[np.floating] | None = None
-) -> Mat4:
+def align_rigid(points_a: Float64Array, points_b: Float64Array, weights: NDArray[np.floating] | None = None) -> Mat4:
     """Least-squares T_b_a of matched points (Kabsch 1976, reflection handled as in Umeyama 1991).
 
     Args:
@@ -79,7 +77,9 @@ def align_robust(
     """
     if len(points_a) < 3:
         return None
-    triangles = _consistent_triangles(points_a, points_b, tolerances, rng.integers(0, len(points_a), (num_hypotheses, 3)))
+    triangles = _consistent_triangles(
+        points_a, points_b, tolerances, rng.integers(0, len(points_a), (num_hypotheses, 3))
+    )
     if not len(triangles):
         return None
     share = np.full(triangles.shape, 1 / 3)
@@ -98,7 +98,7 @@ def _consistent_triangles(
     sides_b = _side_lengths(points_b[triangles])
     allowed = 2 * tolerances[triangles].max(axis=1, keepdims=True)
     agrees = (np.abs(sides_a - sides_b) < allowed).all(axis=1) & (sides_a.min(axis=1) > MIN_TRIANGLE_SIDE)
-    return triangles[agrees]
+    return np.asarray(triangles[agrees])
 
 
 def _side_lengths(corners: Float64Array) -> Float64Array:

@@ -115,9 +115,7 @@ class Belief:
         counted: list[Observation] = []
         newest = current, current.hypotheses[0][1]
         for observation in reversed(self._window):
-            agreeing = [
-                (T, h) for T, h in observation.hypotheses if self._agrees(T, T_map_odom, current.T_odom_camera)
-            ]
+            agreeing = [(T, h) for T, h in observation.hypotheses if self._agrees(T, T_map_odom, current.T_odom_camera)]
             is_new = not any(_is_near(observation.T_odom_camera, other.T_odom_camera) for other in counted)
             if agreeing:
                 best_T, best = max(agreeing, key=lambda pair: pair[1].probability)

@@ -146,9 +146,7 @@ class Localizer:
         features = self._encoder.encode(frame.rgb)
         points = np.full((len(features.keypoints_px), 3), np.nan)
         if frame.depth is not None:
-            readings = sample_depth(
-                frame.depth, features.keypoints_px, max_depth=self._settings.mapping.max_depth
-            )
+            readings = sample_depth(frame.depth, features.keypoints_px, max_depth=self._settings.mapping.max_depth)
             points = back_project(features.keypoints_px, readings, frame.intrinsics).astype(np.float64)
         has_depth = bool(np.isfinite(points[:, 2]).any())
         return QueryView(

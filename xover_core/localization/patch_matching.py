@@ -72,7 +72,8 @@ def match_patches(
 
 def _grid_distance(rows_a: NDArray[np.int64], rows_b: NDArray[np.int64], cols: int) -> Float32Array:
     """Euclidean distance in patches between patch indices of one grid."""
-    return np.hypot(rows_a // cols - rows_b // cols, rows_a % cols - rows_b % cols).astype(np.float32)
+    distance = np.hypot(rows_a // cols - rows_b // cols, rows_a % cols - rows_b % cols)
+    return np.asarray(distance, dtype=np.float32)
 
 
 def _neighbor_distance(targets: NDArray[np.int64], grid: GridShape, target_cols: int) -> Float32Array:
@@ -87,4 +88,4 @@ def _neighbor_distance(targets: NDArray[np.int64], grid: GridShape, target_cols:
         distance = np.hypot(step[..., 0], step[..., 1])
         total += np.nan_to_num(distance)
         count += np.isfinite(distance)
-    return (total / np.maximum(count, 1)).ravel()
+    return np.asarray(total / np.maximum(count, 1), dtype=np.float32).ravel()

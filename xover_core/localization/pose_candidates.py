@@ -8,7 +8,6 @@ comparison). Without query depth, PnP; the 5-point solver with scale from depth,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,9 +94,7 @@ def point_tolerances(points_a: Float64Array, points_b: Float64Array, settings: S
     return np.maximum(settings.max_point_error, settings.max_point_error_relative * depth)
 
 
-def solve_relative(
-    query: QueryView, matched: MatchedView, settings: SolverSettings, *, seed: int
-) -> CameraPose | None:
+def solve_relative(query: QueryView, matched: MatchedView, settings: SolverSettings, *, seed: int) -> CameraPose | None:
     """T_keyframe_query with translation of unit length, by the 5-point solver."""
     keyframe, pairs = matched.view.keyframe, matched.pairs
     return solve_relative_pose(

@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 
 from xover_core.config import SolverSettings
 from xover_core.geometry.camera_pose import solve_absolute_pose
-from xover_core.geometry.transforms import make_pose, exp_se3, transform_points
+from xover_core.geometry.transforms import exp_se3, make_pose, transform_points
 from xover_core.localization.keyframe_store import StoredView
 from xover_core.localization.pose_candidates import (
     REFERENCE_HEIGHT,

@@ -22,7 +22,7 @@ def fit_vocabulary(descriptors: Float32Array, num_words: int, rng: np.random.Gen
         words = sums / np.maximum(counts, 1)[:, None]
         is_empty = counts == 0
         words[is_empty] = descriptors[rng.choice(len(descriptors), int(is_empty.sum()))]
-    return words.astype(np.float32)
+    return np.asarray(words, dtype=np.float32)
 
 
 def assign_words(descriptors: Float32Array, words: Float32Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
