@@ -79,7 +79,7 @@ def fit_calibration() -> None:
     without_depth: list[Sample] = []
     for seed in tqdm(CALIBRATION_SEEDS, desc="apartments"):
         with tempfile.TemporaryDirectory() as folder:
-            home = make_apartment(seed, num_rooms=3, num_lookalikes=seed % 2)
+            home = make_apartment(seed, num_rooms=3, num_lookalikes=2 * (seed % 2))
             localizer = map_apartment(home, Path(folder) / "home.xover", settings)
             for item, is_home in queries(home, seed):
                 with_depth += examine(localizer, item, is_home=is_home, has_depth=True)
