@@ -116,9 +116,13 @@ def _connect(uri: str) -> sqlite3.Connection:
 def _writable(path: Path) -> MapConnection:
     """Open for reading and writing; a transaction that a killed mapper left open is rolled back by SQLite."""
     connection = _connect(f"{path.absolute().as_uri()}?mode=rwc")
-    connection.execute("PRAGMA journal_mode = TRUNCATE")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    try:
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return MapConnection(sqlite=connection, path=path, read_only=False)
 
 
@@ -127,7 +131,7 @@ def _readable(path: Path) -> MapConnection:
     connection = _connect(f"{path.absolute().as_uri()}?mode=ro")
     try:
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    except sqlite3.OperationalError as error:
+    except sqlite3.Error as error:
         connection.close()
         if "readonly" not in str(error):
             raise
