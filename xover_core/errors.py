@@ -36,3 +36,7 @@ class ModelError(XoverError):
 
 class BackendUnavailableError(XoverError):
     """An optional library that the user asked for is not installed or cannot run here."""
+
+
+class TrainingError(XoverError):
+    """Arguments of a loss or sampler do not fit together, or a training run cannot start or go on."""

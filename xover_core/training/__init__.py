@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Losses, samplers and trainers. Importing its modules loads torch."""
