@@ -29,7 +29,7 @@ _DELIVERY_TIMEOUT_S = 2.0
 _DISCOVERY_PERIOD_S = 0.05
 
 
-class BagPlayback(Node):  # type: ignore[misc]
+class BagPlayback(Node):
     """Plays in a thread of its own, while the executor's thread hears acknowledgements and services."""
 
     def __init__(self) -> None:

@@ -98,7 +98,8 @@ class FrameInputs:
         self._handlers = handlers
         self.transforms = transforms
         self._newest: tuple[int, float] | None = None  # stamp of the newest image, and when it arrived
-        self._streams = _Streams(*(StreamMonitor(node.resolve_topic_name(topic)) for topic in _topics(settings)))
+        color, depth, camera_info = (StreamMonitor(node.resolve_topic_name(topic)) for topic in _topics(settings))
+        self._streams = _Streams(color=color, depth=depth, camera_info=camera_info)
         names = StreamNames(
             color=self._streams.color.topic,
             depth=self._streams.depth.topic,

@@ -32,7 +32,7 @@ from xover_ros.problem_log import ProblemLog
 SettingsT = TypeVar("SettingsT", bound=InputSettings)
 
 
-class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):  # type: ignore[misc]
+class FrameNode(LifecycleNode, Generic[SettingsT], abc.ABC):
     """A lifecycle node that processes frames in one worker thread.
 
     Everything runs in the thread that spins the node, except `_load`, `_process` and `_unload`, which run in the

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 
@@ -20,18 +19,18 @@ from xover_core.localization.localizer import Localizer as CoreLocalizer
 from xover_core.localization.localizer import load_localizer
 from xover_core.sensors.assembly import AssembledFrame
 from xover_core.sensors.camera_pose_source import CameraPoseSource
-from xover_core.types import LocalizationResult, LocalizationState, Mat4, PoseHint, Scene, SceneMatch
+from xover_core.types import LocalizationResult, LocalizationState, Mat4, Scene, SceneMatch
 from xover_ros.diagnostics import WARN, StatusLine
 from xover_ros.frame_inputs import PoseSources
 from xover_ros.frame_node import FrameNode
 from xover_ros.frame_pipeline import FramePipeline, Publish
+from xover_ros.initial_pose import InitialPoseInput
 from xover_ros.localizer_outputs import Answer, LocalizerOutputs, describe_result, match_picture
 from xover_ros.localizer_services import LocalizerServices
 from xover_ros.map_url import path_of_map_url
-from xover_ros.message_conversions import covariance_matrix, move_covariance, pose_matrix, stamp_to_ns
 from xover_ros.node_settings import LOCALIZER_CORE_GROUPS, LocalizerNodeSettings
 from xover_ros.pose_inputs import PoseInput
-from xover_ros.qos import reliable, sensor_input
+from xover_ros.qos import sensor_input
 from xover_ros.result_messages import ResultFrames, state_of_result
 from xover_ros.update_gate import GateLimits, UpdateGate
 
@@ -51,8 +50,8 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         self._gate = UpdateGate(_limits(self._settings))
         self._last: Answer | None = None
         self._T_map_odom: Mat4 | None = None  # the last accepted one
-        self._hint: PoseWithCovarianceStamped | None = None  # waits for the first frame
-        self._extrinsics: tuple[str, Mat4] | None = None  # optical frame, T_base_camera
+        self._initial_pose: InitialPoseInput | None = None  # while active
+        self._T_base_camera: Mat4 | None = None  # of the newest frame
         self._wants_matches = False
         self._map_path = Path()
         self._applied_core_settings = self._core_settings
@@ -111,8 +110,10 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         if self._pipeline is not None:
             self._pipeline.forget()
             self._pipeline.submit(self._reset_core)
-        self._last = self._hint = self._T_map_odom = None
+        self._last = self._T_map_odom = None
         self._gate.reset()
+        if self._initial_pose is not None:
+            self._initial_pose.clear()
         if self._outputs is not None:
             self._outputs.broadcaster.forget()
             self._publish_unknown(reason)
@@ -126,7 +127,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     def _load(self) -> None:
         path = path_of_map_url(self._settings.map_file)
         header = self.load_core(path).landmark_map.header
-        self._last = self._hint = self._T_map_odom = self._extrinsics = None
+        self._last = self._T_map_odom = self._T_base_camera = None
         self._scene_names.clear()
         self.get_logger().info(f"map {path}: id {header.map_id}, revision {header.revision}, model {header.model.name}")
 
@@ -155,12 +156,12 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     def _publish(self, result: LocalizationResult, picture: NDArray[np.uint8] | None, camera_frame: str) -> None:
         """Publish an answer and remember it."""
         result = dataclasses.replace(result, scenes=self.with_new_names(result.scenes))
-        if self._outputs is None or self._extrinsics is None:
+        if self._outputs is None or self._T_base_camera is None:
             return
         frames = ResultFrames(
             map_frame=self._settings.global_frame_id,
             camera_frame=camera_frame,
-            T_camera_body=invert(self._extrinsics[1]),
+            T_camera_body=invert(self._T_base_camera),
         )
         self._last = Answer(result=result, frames=frames)
         if result.T_map_odom is not None:
@@ -178,24 +179,32 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     # Inputs.
 
     def _is_due(self, frame: AssembledFrame) -> bool:
-        if not self._find_extrinsics(frame.frame.camera_frame_id, frame.frame.stamp_ns):
+        T_base_camera = self._find_extrinsics(frame.frame.camera_frame_id, frame.frame.stamp_ns)
+        if T_base_camera is None:
             return False
-        self._pass_on_hint()
+        self._pass_on_hint(T_base_camera)
         self._wants_matches = self._outputs is not None and self._outputs.wants_matches
         is_localized = self._last is not None and self._last.result.state is LocalizationState.LOCALIZED
         return self._gate.admits(frame.frame.stamp_ns, frame.frame.T_odom_camera, is_localized=is_localized)
 
-    def _find_extrinsics(self, camera_frame: str, stamp_ns: int) -> bool:
-        """Look up where the camera sits on the robot; without that, the robot's pose cannot be told."""
+    def _find_extrinsics(self, camera_frame: str, stamp_ns: int) -> Mat4 | None:
+        """Where the camera sits on the robot: T_base_camera; without it, the robot's pose cannot be told."""
         if self._inputs is None:
-            return False
+            return None
         try:
             T_base_camera = self._inputs.transforms.lookup(self._settings.base_frame_id, camera_frame, stamp_ns)
         except GeometryError as error:
             self._problems.report("no extrinsics", f"frame dropped: /tf, /tf_static: {error}")
-            return False
-        self._extrinsics = (camera_frame, T_base_camera)
-        return True
+            return None
+        self._T_base_camera = T_base_camera
+        return T_base_camera
+
+    def _pass_on_hint(self, T_base_camera: Mat4) -> None:
+        """Give a pose that somebody has told to the core, before the next frame."""
+        hint = self._initial_pose.take_hint(T_base_camera) if self._initial_pose is not None else None
+        if hint is not None and self._pipeline is not None:
+            self._pipeline.submit(lambda: self.core.set_hint(hint))
+            self.force_update()
 
     def _make_sources(self, transforms: TransformBuffer) -> PoseSources:
         settings = self._settings
@@ -228,9 +237,7 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     def _begin(self) -> None:
         landmark_map = self._configured_pipeline().submit(lambda: self.core.landmark_map).result()
         self._outputs = LocalizerOutputs(self, self._settings, landmark_map)
-        self._hint_input = self.create_subscription(
-            PoseWithCovarianceStamped, "initialpose", self._on_initial_pose, reliable()
-        )
+        self._initial_pose = InitialPoseInput(self, self._settings.global_frame_id, self._problems)
         self._gate.reset()
         self._apply_settings()
         if self._last is None:
@@ -243,8 +250,9 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     def _end(self) -> None:
         if self._outputs is not None:
             self._outputs.destroy()
-            self.destroy_subscription(self._hint_input)
-            self._outputs = None
+        if self._initial_pose is not None:
+            self._initial_pose.destroy()
+        self._outputs = self._initial_pose = None
 
     def _handle_time_jump(self) -> None:
         self.forget_belief("time went back, so the robot may be anywhere.")
@@ -257,38 +265,6 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
         if self._outputs is not None:
             self._outputs.broadcaster.is_enabled = self._settings.publish_tf
             self._outputs.broadcaster.tolerance_s = self._settings.transform_tolerance
-
-    # Hints.
-
-    def _on_initial_pose(self, message: PoseWithCovarianceStamped) -> None:
-        """Somebody says where the robot's base is; it re-weights hypotheses and decides nothing."""
-        expected, frame_id = self._settings.global_frame_id, message.header.frame_id.lstrip("/")
-        if frame_id != expected:
-            text = f"ignored: expected a pose in frame {expected!r}, got frame {frame_id!r}; set RViz's fixed frame."
-            self._problems.report("wrong frame in initialpose", f"{self.resolve_topic_name('initialpose')}: {text}")
-            return
-        self._hint = message
-        self._pass_on_hint()
-
-    def _pass_on_hint(self) -> None:
-        """Give the hint to the core as soon as it is known where the camera sits on the robot."""
-        message, self._hint = self._hint, None
-        if message is None or self._pipeline is None:
-            return
-        if self._extrinsics is None:
-            self._hint = message
-            return
-        T_base_camera = self._extrinsics[1]
-        try:
-            T_map_base = pose_matrix(message.pose.pose)
-            covariance = move_covariance(covariance_matrix(message.pose), T_map_base, T_base_camera)
-        except GeometryError as error:
-            self._problems.report("unusable initialpose", f"{self.resolve_topic_name('initialpose')}: {error}")
-            return
-        stamp_ns = stamp_to_ns(message.header.stamp) or self.get_clock().now().nanoseconds
-        hint = PoseHint(stamp_ns=stamp_ns, T_map_camera=T_map_base @ T_base_camera, covariance=covariance)
-        self._pipeline.submit(lambda: self.core.set_hint(hint))
-        self.force_update()
 
     # Diagnostics.
 

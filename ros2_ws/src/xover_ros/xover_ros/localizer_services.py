@@ -101,7 +101,7 @@ class LocalizerServices:
                 future.set_result(None)
 
         timer = self._node.create_timer(TRIGGER_TIMEOUT_S, give_up, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        return future  # type: ignore[no-any-return]
+        return future
 
     async def _on_load_map(self, request: LoadMap.Request, response: LoadMap.Response) -> LoadMap.Response:
         """Replace the map."""
@@ -190,7 +190,7 @@ class LocalizerServices:
         """
         if self._node.pipeline is None:
             raise MapFormatError(_NOT_CONFIGURED)
-        return self._mailbox.awaitable(self._node.pipeline.submit(job))  # type: ignore[no-any-return]
+        return self._mailbox.awaitable(self._node.pipeline.submit(job))
 
 
 def _name_scene(path: Path, request: NameScene.Request) -> None:

@@ -127,5 +127,5 @@ def move_covariance(covariance_a: Float64Array, T_map_a: Mat4, T_a_b: Mat4) -> F
 def byte_array(values: NDArray[np.generic]) -> array.array[int]:
     """Bytes of an array as rclpy takes them without copying item by item."""
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data

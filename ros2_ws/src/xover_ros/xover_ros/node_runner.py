@@ -70,7 +70,7 @@ def run_node(module: str, class_name: str, arguments: Sequence[str] | None = Non
     finished = Future()
     handle_stop_signals(lambda: finished.set_result(None))
     try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+        rclpy.init(args=None if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
         node = getattr(importlib.import_module(module), class_name)()
     except Exception as error:
         return _fail(error)

@@ -120,11 +120,8 @@ class NodeParameters(Generic[NodeSettingsT]):
 
 def _take_overrides(node: Node) -> dict[str, Any]:
     """Values that the user gave, by name; takes them out of the node again, so that they can be declared properly."""
-    given = {
-        name: parameter.value
-        for name, parameter in node.get_parameters_by_prefix("").items()
-        if not name.startswith(_ROS_OWN)
-    }
+    names = [name for name in node.get_parameters_by_prefix("") if not name.startswith(_ROS_OWN)]
+    given = {name: node.get_parameter(name).value for name in names}
     for name in given:
         node.undeclare_parameter(name)
     return given
