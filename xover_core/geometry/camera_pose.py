@@ -56,7 +56,9 @@ def solve_relative_pose(
         {"max_epipolar_error": max_error_px, "max_iterations": max_iterations, "min_iterations": 50, "seed": seed},
         {},
     )
-    return _accept(make_pose(pose.R, pose.t), info, MIN_RELATIVE_MATCHES)
+    # PoseLib's refinement leaves the translation a little off unit length
+    direction = pose.t / max(float(np.linalg.norm(pose.t)), 1e-12)
+    return _accept(make_pose(pose.R, direction), info, MIN_RELATIVE_MATCHES)
 
 
 def solve_absolute_pose(
