@@ -33,6 +33,18 @@ class PatchGrid:
     keypoints_px: Float32Array
 
 
+def check_image(rgb: NDArray[np.generic]) -> None:
+    """Refuse what no encoder can describe.
+
+    Raises:
+        SensorDataError: not an (H, W, 3) uint8 image, or empty.
+    """
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
+        raise SensorDataError(
+            f"image to encode: expected RGB uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}; convert it first."
+        )
+
+
 def make_patch_grid(width: int, height: int, working_height: int) -> PatchGrid:
     """Lay the grid over an image of (width, height); the aspect ratio is kept to within half a patch."""
     rows = max(1, round(working_height / PATCH_STRIDE))
@@ -49,13 +61,7 @@ def make_patch_grid(width: int, height: int, working_height: int) -> PatchGrid:
 
 
 def resize_to_grid(rgb: NDArray[np.uint8], grid: PatchGrid) -> NDArray[np.uint8]:
-    """Resize (H, W, 3) to the grid's working size, by area when shrinking.
-
-    Raises:
-        SensorDataError: not an (H, W, 3) uint8 image.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise SensorDataError(f"image to encode: expected (H, W, 3) uint8, got {rgb.dtype} {rgb.shape}.")
+    """Resize (H, W, 3) to the grid's working size, by area when shrinking."""
     if (rgb.shape[1], rgb.shape[0]) == grid.working_size:
         return rgb
     shrinks = grid.working_size[1] < rgb.shape[0]

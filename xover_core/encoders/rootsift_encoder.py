@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.encoders.dense_rootsift import DESCRIPTOR_DIM, dense_rootsift
-from xover_core.encoders.patch_grid import PatchGrid, make_patch_grid, resize_to_grid
+from xover_core.encoders.patch_grid import PatchGrid, check_image, make_patch_grid, resize_to_grid
 from xover_core.encoders.whitening import Whitening, WhiteningFitter
+from xover_core.errors import ModelError
 from xover_core.types import Float32Array, ModelInfo, PatchFeatures
 
 NUM_SIZES = 3
@@ -30,7 +31,15 @@ class RootSiftEncoder:
             image_height: working height, px.
             radii: metres; the same descriptors serve every radius, so one is enough.
             whitening: from (3 * 128) to D dimensions.
+
+        Raises:
+            ModelError: the whitening is for descriptors of another length.
         """
+        if len(whitening.mean) != NUM_SIZES * DESCRIPTOR_DIM:
+            raise ModelError(
+                f"model {name!r}: expected a whitening of {NUM_SIZES * DESCRIPTOR_DIM} values, got one of"
+                f" {len(whitening.mean)}; use the weights that belong to this model."
+            )
         self._image_height = image_height
         self._whitening = whitening
         self._grids: dict[tuple[int, int], PatchGrid] = {}
@@ -79,7 +88,8 @@ class RootSiftEncoder:
         )
 
     def _grid(self, rgb: NDArray[np.uint8]) -> PatchGrid:
-        """The grid for this image size, made once."""
+        """The grid for this image, made once for each size."""
+        check_image(rgb)
         size = rgb.shape[1], rgb.shape[0]
         if size not in self._grids:
             self._grids[size] = make_patch_grid(*size, self._image_height)

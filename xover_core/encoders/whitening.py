@@ -14,6 +14,9 @@ from xover_core.types import Float32Array, Float64Array
 
 # Directions whose variance is below this share of the largest are noise; whitening must not blow them up.
 MIN_VARIANCE_SHARE = 1e-4
+# Descriptors have unit norm, so less than this is rounding.
+MIN_VARIANCE = 1e-12
+_FLOAT32 = np.dtype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +64,13 @@ class Whitening:
             mean, basis = arrays["mean"], arrays["basis"]
         except (SafetensorError, KeyError, ValueError) as error:
             raise ModelError(f"whitening weights: expected safetensors with `mean` and `basis`: {error}.") from error
-        if mean.ndim != 1 or basis.ndim != 2 or len(mean) != len(basis):
+        if mean.ndim != 1 or basis.ndim != 2 or len(mean) != len(basis) or {mean.dtype, basis.dtype} != {_FLOAT32}:
             raise ModelError(
-                f"whitening weights: expected mean (C,) and basis (C, D), got {mean.shape}, {basis.shape}."
+                f"whitening weights: expected float32 mean (C,) and basis (C, D), got {mean.dtype} {mean.shape} and"
+                f" {basis.dtype} {basis.shape}."
             )
+        if not (np.isfinite(mean).all() and np.isfinite(basis).all()):
+            raise ModelError("whitening weights: expected finite values, got NaN or infinite ones.")
         return Whitening(mean=mean, basis=basis)
 
 
@@ -97,5 +103,5 @@ class WhiteningFitter:
         variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
         # eigenvectors have no sign of their own; fixing it makes fits repeatable across LAPACK versions
         directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(dim)])
-        scale = np.sqrt(np.maximum(variances, MIN_VARIANCE_SHARE * variances[0]))
+        scale = np.sqrt(np.maximum(variances, max(MIN_VARIANCE_SHARE * variances[0], MIN_VARIANCE)))
         return Whitening(mean=mean.astype(np.float32), basis=(directions / scale).astype(np.float32))
