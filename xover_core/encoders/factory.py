@@ -8,7 +8,7 @@ from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.encoders.rootsift_encoder import RootSiftEncoder
 from xover_core.encoders.whitening import Whitening
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import load_weights, model_entries
+from xover_core.inference.model_store import load_weights, model_entry
 
 _ROOTSIFT = "rootsift-pca64"
 
@@ -24,10 +24,10 @@ def make_encoder(settings: EncoderSettings, site_weights: bytes = b"") -> PatchE
         ModelError: unknown model, or weights that are missing or damaged.
     """
     if settings.model != _ROOTSIFT:
-        raise ModelError(f"setting encoder.model: expected one of {_ROOTSIFT}, got {settings.model!r}.")
+        raise ModelError(f"setting encoder.model: expected {_ROOTSIFT}, got {settings.model!r}.")
     return RootSiftEncoder(
         name=settings.model,
         image_height=settings.image_height,
-        radii=model_entries()[settings.model].radii,
+        radii=model_entry(settings.model).radii,
         whitening=Whitening.from_bytes(site_weights or load_weights(settings.model)),
     )

@@ -45,7 +45,8 @@ class ModelEntry:
 def model_folders() -> list[Path]:
     """Folders that are searched, first match wins: $XOVER_MODELS_DIR, the user's cache, the package."""
     named = os.environ.get(MODELS_DIR_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "xover" / "models"
+    # expanduser, unlike Path.home, has an answer for users without a home, as in containers
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "xover" / "models"
     return [*([Path(named)] if named else []), cache, Path(str(resources.files("xover_core") / "resources" / "models"))]
 
 
@@ -63,16 +64,25 @@ def model_entries() -> dict[str, ModelEntry]:
     return entries
 
 
+def model_entry(name: str) -> ModelEntry:
+    """What the manifests say of one model.
+
+    Raises:
+        ModelError: unknown model, or a manifest cannot be read.
+    """
+    entries = model_entries()
+    if name not in entries:
+        raise ModelError(f"model {name!r}: not in any manifest; known are {', '.join(sorted(entries)) or 'none'}.")
+    return entries[name]
+
+
 def load_weights(name: str) -> bytes:
     """Contents of a model's weights file, after its checksum was compared.
 
     Raises:
         ModelError: unknown model, no file, or another checksum.
     """
-    entries = model_entries()
-    if name not in entries:
-        raise ModelError(f"model {name!r}: not in any manifest; known are {', '.join(sorted(entries)) or 'none'}.")
-    entry = entries[name]
+    entry = model_entry(name)
     for folder in model_folders():
         path = folder / entry.file
         if path.is_file():
@@ -92,8 +102,8 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
     try:
         rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {
-            name: ModelEntry(
-                name=name,
+            str(name): ModelEntry(
+                name=str(name),
                 file=str(row["file"]),
                 sha256=str(row["sha256"]),
                 licence=str(row["licence"]),
@@ -105,4 +115,7 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
             for name, row in rows.items()
         }
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelError(f"model manifest {path}: cannot be read, {type(error).__name__}: {error}.") from error
+        reason = " ".join(str(error).split())  # YAML's own message has several lines
+        raise ModelError(
+            f"model manifest {path}: cannot be read, {type(error).__name__}: {reason}; mend or remove it."
+        ) from error

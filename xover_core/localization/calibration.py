@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import model_entries
+from xover_core.inference.model_store import model_entry
 from xover_core.types import Float64Array
 
 MATCHING_FEATURES = ("constant", "log inliers", "inlier ratio", "rival ratio")
@@ -78,9 +78,9 @@ def load_calibration(model_name: str) -> PoseCalibration:
     """Weights of a model of the manifest.
 
     Raises:
-        ModelError: the model was never calibrated, or for other features.
+        ModelError: the model is unknown, was never calibrated, or for other features.
     """
-    entry = model_entries()[model_name]
+    entry = model_entry(model_name)
     with_depth, without_depth = np.array(entry.calibration_with_depth), np.array(entry.calibration_without_depth)
     expected = len(MATCHING_FEATURES) + len(DEPTH_FEATURES), len(MATCHING_FEATURES)
     if (len(with_depth), len(without_depth)) != expected:
