@@ -83,7 +83,9 @@ def test_points_on_a_line_still_land_on_their_matches(random):
     assert np.linalg.det(pose[:3, :3]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("shapes", [((2, 3), (2, 3)), ((5, 3), (4, 3)), ((5, 2), (5, 2)), ((0, 3), (0, 3)), ((9,), (9,))])
+@pytest.mark.parametrize(
+    "shapes", [((2, 3), (2, 3)), ((5, 3), (4, 3)), ((5, 2), (5, 2)), ((0, 3), (0, 3)), ((9,), (9,))]
+)
 def test_unusable_shapes_are_refused(shapes):
     with pytest.raises(GeometryError, match="N >= 3"):
         align_rigid(np.ones(shapes[0]), np.ones(shapes[1]))

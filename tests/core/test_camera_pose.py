@@ -78,9 +78,7 @@ def test_matches_that_meet_behind_the_cameras_are_no_inliers(points_a, random):
 @pytest.mark.parametrize("count", [0, 1, 5])
 def test_too_few_matches_have_no_relative_pose(count, two_views):
     pixels_a, pixels_b, _ = two_views
-    found = solve_relative_pose(
-        pixels_a[:count], pixels_b[:count], CAMERA_A, CAMERA_B, max_error_px=2.0, **OPTIONS
-    )
+    found = solve_relative_pose(pixels_a[:count], pixels_b[:count], CAMERA_A, CAMERA_B, max_error_px=2.0, **OPTIONS)
     assert found is None
 
 
@@ -125,9 +123,7 @@ def test_points_without_any_consistent_pose_are_no_identity(random):
 
 def test_the_same_seed_gives_the_same_pose(two_views):
     pixels_a, pixels_b, _ = two_views
-    found = [
-        solve_relative_pose(pixels_a, pixels_b, CAMERA_A, CAMERA_B, max_error_px=2.0, **OPTIONS) for _ in range(2)
-    ]
+    found = [solve_relative_pose(pixels_a, pixels_b, CAMERA_A, CAMERA_B, max_error_px=2.0, **OPTIONS) for _ in range(2)]
     assert found[0] is not None
     assert found[1] is not None
     np.testing.assert_array_equal(found[0].T_a_b, found[1].T_a_b)
