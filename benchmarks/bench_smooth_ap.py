@@ -3,7 +3,7 @@
 """Time and peak memory of vectorized smooth AP, value and gradient, against the definition held at once.
 
     python benchmarks/bench_smooth_ap.py [--pairs 10000 100000 1000000] [--positives 0.02] [--threads 1]
-        [--device cpu] [--naive-limit-gb 8] [--json FILE]
+        [--device cpu] [--naive-limit-gb 8] [--json runs/bench_smooth_ap.json]
 
 Each measurement runs in its own process. Memory is what the process needed at most beyond its inputs; the naive
 version is left out where it would need more than the limit.
@@ -41,9 +41,8 @@ def main() -> None:
             if way == "exact" or naive_bytes(num_pairs, args.positives) < args.naive_limit_gb * 1e9:
                 rows.append(measure_in_process(way, num_pairs, args))
                 print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"torch": torch.__version__, "threads": args.threads, "rows": rows}, indent=1))
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_text(json.dumps({"torch": torch.__version__, "threads": args.threads, "rows": rows}, indent=1))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -54,7 +53,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--naive-limit-gb", type=float, default=8.0)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--json", type=Path, default=Path("runs/bench_smooth_ap.json"))
     parser.add_argument("--measure", choices=("exact", "naive"), help=argparse.SUPPRESS)
     return parser.parse_args()
 

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reading tensors from files without running anything that is in them."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from xover_core.errors import ModelError
+
+
+def read_torch_file(path: Path) -> dict[str, Any]:
+    """Contents of a file that `torch.save` wrote: tensors, numbers, strings and containers of them, nothing else.
+
+    Raises:
+        ModelError: no such file, damaged, not a dictionary, or with objects whose loading would run code.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"checkpoint {path}: holds other objects than tensors, and loading them would run code from the file,"
+            " which xover never does; save its weights alone where you trust it, for example with"
+            " torch.save({'model': checkpoint['model']}, file)."
+        ) from error
+    except (OSError, RuntimeError, EOFError, KeyError, ValueError) as error:
+        raise ModelError(f"checkpoint {path}: cannot be read, {type(error).__name__}: {error}.") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"checkpoint {path}: expected a dictionary, got {type(content).__name__}.")
+    return content
+
+
+def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file.
+
+    Raises:
+        ModelError: no such file, or damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"weights {path}: cannot be read, {type(error).__name__}: {error}.") from error

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Frozen vision transformers (DINO, DINOv2) whose patch tokens the LoCUS heads read; needs the `transformers` library.
+
+The tokens are the residual stream after block 11 of 12, without the final norm, as in LoCUS. So the last block and the
+final norm are not made at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xover_core.errors import BackendUnavailableError, ModelError, SensorDataError
+
+# DINO and DINOv2 resize their position embedding by a factor that aims a tenth of a patch beyond the new size, which
+# moves it by up to that much. Their weights, and the heads on them, have seen no other.
+PUBLISHED_POSITION_OFFSET = 0.1
+FAMILIES = ("dino", "dinov2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VitShape:
+    """What distinguishes one backbone from another.
+
+    Attributes:
+        family: one of `FAMILIES`; DINOv2 scales what its layers add.
+        width: C, length of the tokens.
+        num_heads: attention heads.
+        patch_size: side of a patch, px.
+        trained_size: side of the square images that the position embedding is for, px.
+        num_blocks: blocks that are run.
+    """
+
+    family: str
+    width: int
+    num_heads: int
+    patch_size: int
+    trained_size: int
+    num_blocks: int = 11
+
+    def __post_init__(self) -> None:
+        """Check the family, which chooses the architecture."""
+        if self.family not in FAMILIES:
+            raise ModelError(f"backbone family: expected one of {', '.join(FAMILIES)}, got {self.family!r}.")
+
+
+VIT_SHAPES = {
+    "dino-vitb8": VitShape(family="dino", width=768, num_heads=12, patch_size=8, trained_size=224),
+    "dino-vits8": VitShape(family="dino", width=384, num_heads=6, patch_size=8, trained_size=224),
+    "dinov2-vitb14": VitShape(family="dinov2", width=768, num_heads=12, patch_size=14, trained_size=518),
+    "dinov2-vits14": VitShape(family="dinov2", width=384, num_heads=6, patch_size=14, trained_size=518),
+}
+
+
+def vit_shape(name: str) -> VitShape:
+    """A known backbone's shape.
+
+    Raises:
+        ModelError: no backbone has this name.
+    """
+    if name not in VIT_SHAPES:
+        raise ModelError(f"backbone {name!r}: unknown; known are {', '.join(VIT_SHAPES)}.")
+    return VIT_SHAPES[name]
+
+
+class VitBackbone(nn.Module):
+    """Images -> class token and patch tokens, without gradients and always in evaluation mode."""
+
+    def __init__(self, shape: VitShape, *, position_offset: float = PUBLISHED_POSITION_OFFSET) -> None:
+        """Make a backbone with random weights.
+
+        Args:
+            shape: of the network.
+            position_offset: patches by which the resized position embedding is drawn out, as published; 0 fits it.
+
+        Raises:
+            BackendUnavailableError: `transformers` is missing or cannot be loaded.
+        """
+        super().__init__()
+        model = _make_transformers_model(shape)
+        self.embeddings = model.embeddings
+        self.layers = model.layers if shape.family == "dino" else model.encoder.layer
+        self.shape = shape
+        self.position_offset = position_offset
+        self.requires_grad_(False)
+        self.eval()
+
+    @property
+    def token_dim(self) -> int:
+        """C, length of the tokens."""
+        return self.shape.width
+
+    @property
+    def patch_size(self) -> int:
+        """Side of a patch, px."""
+        return self.shape.patch_size
+
+    def train(self, mode: bool = True) -> VitBackbone:  # noqa: ARG002
+        """Stay in evaluation mode, whatever the network around does."""
+        return super().train(False)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Tokens of images whose sides are multiples of the patch size.
+
+        Args:
+            images: (B, 3, H, W), normalised with ImageNet's mean and deviation.
+
+        Returns:
+            (B, 1 + N, C) class token, then N patches row by row.
+        """
+        height, width = images.shape[-2:]
+        if height % self.patch_size or width % self.patch_size:
+            raise SensorDataError(
+                f"images for a backbone with patches of {self.patch_size} px: expected sides that are multiples of it,"
+                f" got {height}x{width}; resize them first."
+            )
+        patches = self.embeddings.patch_embeddings(images)
+        class_token = self.embeddings.cls_token.expand(len(images), -1, -1)
+        tokens = torch.cat([class_token, patches], dim=1)
+        tokens = tokens + self.position_embedding(height // self.patch_size, width // self.patch_size)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return tokens
+
+    def position_embedding(self, rows: int, cols: int) -> Tensor:
+        """(1, 1 + rows * cols, C) position embedding, resized bicubically to the grid."""
+        embedding: Tensor = self.embeddings.position_embeddings
+        side = self.shape.trained_size // self.patch_size
+        if (rows, cols) == (side, side):
+            return embedding
+        grid = embedding[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+        factors = [(length + self.position_offset) / side for length in (rows, cols)]
+        # in float32: half precision would move the embedding
+        resized = nn.functional.interpolate(grid.float(), scale_factor=factors, mode="bicubic", align_corners=False)
+        return torch.cat([embedding[:, :1], resized.to(embedding.dtype).flatten(2).transpose(1, 2)], dim=1)
+
+
+def _make_transformers_model(shape: VitShape) -> Any:
+    """The library's model with only the blocks that are run."""
+    try:
+        from transformers import Dinov2Config, Dinov2Model, ViTConfig, ViTModel
+    except (ImportError, RuntimeError, OSError) as error:
+        raise BackendUnavailableError(
+            f"DINO and DINOv2 backbones need the library transformers, which cannot be loaded ({error});"
+            ' pip install "xover[vit]", and uninstall a torchvision that does not fit torch.'
+        ) from error
+    size = {
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.num_blocks,
+        "num_attention_heads": shape.num_heads,
+        "image_size": shape.trained_size,
+        "patch_size": shape.patch_size,
+        "layer_norm_eps": 1e-6,
+    }
+    if shape.family == "dino":
+        return ViTModel(ViTConfig(**size, intermediate_size=4 * shape.width), add_pooling_layer=False)
+    return Dinov2Model(Dinov2Config(**size, mlp_ratio=4, use_mask_token=False))
