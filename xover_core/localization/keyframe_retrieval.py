@@ -43,8 +43,11 @@ class KeyframeRetriever:
         """Scenes by likeness, best first; probabilities leave room for "none of these"."""
         present = [scene for scene in self._scenes if (self._scene_ids == scene.scene_id).any()]
         values = np.array([self._scene_similarity(scene.scene_id, similarities) for scene in present])
-        weights = np.exp((values - self._settings.unknown_similarity) / self._settings.temperature)
-        probabilities = weights / (1.0 + weights.sum())
+        logits = (values - self._settings.unknown_similarity) / self._settings.temperature
+        # "none of these" has logit 0; the largest is taken off so that no exponential overflows
+        largest = max(float(logits.max(initial=0.0)), 0.0)
+        weights = np.exp(logits - largest)
+        probabilities = weights / (np.exp(-largest) + weights.sum())
         matches = [
             SceneMatch(scene_id=s.scene_id, name=s.name, probability=float(p), similarity=float(v))
             for s, p, v in zip(present, probabilities, values, strict=True)

@@ -23,9 +23,10 @@ from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.localization.belief import Belief
 from xover_core.localization.calibration import load_calibration
 from xover_core.localization.decision import decide
-from xover_core.localization.hypothesis_builder import HypothesisBuilder
+from xover_core.localization.hypothesis_builder import MAX_VIEW_ANGLE, MAX_VIEW_DISTANCE, HypothesisBuilder
 from xover_core.localization.keyframe_retrieval import KeyframeRetriever
 from xover_core.localization.keyframe_store import StoredView, make_stored_view
+from xover_core.localization.landmark_matching import LandmarkMatcher
 from xover_core.localization.patch_matching import match_patches
 from xover_core.localization.pose_candidates import (
     MatchedView,
@@ -38,6 +39,7 @@ from xover_core.localization.pose_candidates import (
     solve_relative,
 )
 from xover_core.localization.pose_hint import apply_hint, near_hint
+from xover_core.localization.pose_verification import views_towards
 from xover_core.types import (
     Float32Array,
     LocalizationResult,
@@ -49,6 +51,9 @@ from xover_core.types import (
     RgbdFrame,
     SceneMatch,
 )
+
+# Keyframes that are matched because of the landmarks' pose, beyond those that look alike.
+LANDMARK_VIEWS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Localizer:
         self._views = [make_stored_view(keyframe) for keyframe in landmark_map.keyframes]
         rng = np.random.default_rng(settings.random_seed)
         self._retriever = KeyframeRetriever(self._views, landmark_map.scenes, settings.retrieval, rng)
+        self._landmarks = LandmarkMatcher(landmark_map.landmarks, settings.matching, settings.solver)
         self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
         self._hint: PoseHint | None = None
@@ -120,13 +126,14 @@ class Localizer:
         clock.stage_done("encode")
         similarities = self._retriever.similarities(query.descriptors)
         scenes = self._retriever.rank_scenes(similarities)
-        chosen = self._choose_views(similarities, hint)
+        from_landmarks = self._landmarks.solve(query, rng)
+        chosen = self._choose_views(similarities, from_landmarks, hint)
         clock.stage_done("retrieve")
         matched = [self._match(query, view) for view in chosen]
         clock.stage_done("match")
         candidates = [solve_candidate(query, m, self._settings.solver, rng) for m in matched]
         clock.stage_done("solve")
-        found = [candidate for candidate in candidates if candidate is not None]
+        found = [candidate for candidate in [*candidates, from_landmarks] if candidate is not None]
         hypotheses = self._build(query, matched, found, rng)
         hypotheses = apply_hint(hypotheses, hint)
         clock.stage_done("verify")
@@ -158,15 +165,27 @@ class Localizer:
             depth=frame.depth if has_depth else None,
         )
 
-    def _choose_views(self, similarities: Float32Array, hint: PoseHint | None) -> list[StoredView]:
-        """Keyframes to match: the most similar ones, and with a hint the most similar ones near it."""
+    def _choose_views(
+        self, similarities: Float32Array, from_landmarks: PoseCandidate | None, hint: PoseHint | None
+    ) -> list[StoredView]:
+        """Keyframes to match: the most similar ones, those near a hint, and those that see what the landmarks show."""
         count = self._settings.retrieval.num_keyframes
         order = [int(i) for i in np.argsort(-similarities, kind="stable")]
         chosen = order[:count]
         if hint is not None:
             near = [i for i in order if near_hint(self._views[i].keyframe.T_map_camera, hint)]
             chosen += [i for i in near[: count // 2] if i not in chosen]
-        return [self._views[i] for i in chosen]
+        views = [self._views[i] for i in chosen]
+        if from_landmarks is not None:
+            towards = views_towards(
+                self._views,
+                from_landmarks.T_map_camera,
+                max_distance=MAX_VIEW_DISTANCE,
+                max_angle=MAX_VIEW_ANGLE,
+                max_views=LANDMARK_VIEWS,
+            )
+            views += [view for view in towards if not any(view is other for other in views)]
+        return views
 
     def _match(self, query: QueryView, view: StoredView) -> MatchedView:
         """Match the query's patches with one keyframe's."""

@@ -70,6 +70,27 @@ def match_patches(
     return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
 
 
+def match_to_points(
+    descriptors_a: Float32Array, descriptors_b: Float32Array, grid_a: GridShape, settings: MatchingSettings
+) -> PatchPairs:
+    """Match patches of an image to descriptors that lie on no grid, such as landmarks, by the first condition alone.
+
+    Args:
+        descriptors_a: (N, D) L2-normalised, row by row on `grid_a`.
+        descriptors_b: (M, D), M >= 1.
+        grid_a: (rows, cols).
+        settings: thresholds.
+    """
+    similarity = descriptors_a @ descriptors_b.T
+    to_b = similarity.argmax(axis=1)
+    best = similarity[np.arange(len(to_b)), to_b]
+    returns = similarity.argmax(axis=0)[to_b]
+    keep = _grid_distance(np.arange(len(to_b)), returns, grid_a[1]) <= settings.max_cycle_distance
+    rows = np.flatnonzero(keep & (best >= settings.min_similarity))
+    rows = rows[np.argsort(-best[rows], kind="stable")[: settings.max_matches]]
+    return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
+
+
 def _grid_distance(rows_a: NDArray[np.int64], rows_b: NDArray[np.int64], cols: int) -> Float32Array:
     """Euclidean distance in patches between patch indices of one grid."""
     distance = np.hypot(rows_a // cols - rows_b // cols, rows_a % cols - rows_b % cols)

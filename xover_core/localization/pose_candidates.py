@@ -57,17 +57,15 @@ class MatchedView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoseCandidate:
-    """A camera pose from the matches of one keyframe.
+    """A camera pose from matches with one keyframe, or with landmarks.
 
     Attributes:
         T_map_camera: (4, 4).
         score: larger is better; comparable between candidates of one query.
-        matched: the keyframe and matches that gave it.
     """
 
     T_map_camera: Mat4
     score: float
-    matched: MatchedView
 
 
 def solve_candidate(
@@ -147,7 +145,7 @@ def _solve_rigid(
     found = align_robust(points_query, points_keyframe, tolerances, rng=rng, num_hypotheses=settings.max_iterations)
     if found is None or np.count_nonzero(found.is_inlier) < settings.min_inliers:
         return None
-    return PoseCandidate(T_map_camera=keyframe.T_map_camera @ found.T_b_a, score=found.score, matched=matched)
+    return PoseCandidate(T_map_camera=keyframe.T_map_camera @ found.T_b_a, score=found.score)
 
 
 def _solve_absolute(
@@ -165,7 +163,7 @@ def _solve_absolute(
     )
     if found is None or np.count_nonzero(found.is_inlier) < settings.min_inliers:
         return None
-    return PoseCandidate(T_map_camera=found.T_a_b, score=float(found.is_inlier.sum()), matched=matched)
+    return PoseCandidate(T_map_camera=found.T_a_b, score=float(found.is_inlier.sum()))
 
 
 def _from_relative(
@@ -181,5 +179,4 @@ def _from_relative(
     return PoseCandidate(
         T_map_camera=matched.view.keyframe.T_map_camera @ T_keyframe_query,
         score=float(pose.is_inlier.sum()),
-        matched=matched,
     )

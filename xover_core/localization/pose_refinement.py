@@ -35,7 +35,7 @@ NUM_ITERATIONS = 6
 MAX_PLANE_DISTANCE = 0.25
 # Surfaces whose normals differ by more than 60 deg are not the same surface.
 MIN_NORMAL_AGREEMENT = 0.5
-# Standard deviations that the residuals are taken to have, m. Neighbouring residuals share their errors, so a
+# Standard deviations that the residuals are taken to have, m, and px at height 240. Neighbouring residuals share their errors, so a
 # sum of squares would make the covariance far too small; they count as one in CORRELATED_RESIDUALS.
 POINT_SIGMA = 0.05
 PLANE_SIGMA = 0.02
@@ -154,6 +154,8 @@ def refine_without_depth(
         seed=seed,
     )
     refined = T_map_camera if found is None else found.T_a_b
+    # chosen anew: what lies behind the refined camera has no reprojection error
+    inliers = matches.take(agreeing_matches(query, matches, refined, settings))
     return refined, covariance_from_information(_pixel_information(query, inliers, refined))
 
 
@@ -165,8 +167,8 @@ def apply_update(T_map_camera: Mat4, update: Float64Array) -> Mat4:
 
 def covariance_from_information(information: Float64Array) -> Float64Array:
     """Invert, allow for correlated residuals, and keep every standard deviation above a floor."""
-    prior = np.diag([1.0] * 3 + [1.0] * 3)
-    covariance = np.linalg.inv(information / CORRELATED_RESIDUALS + prior)
+    # directions without any residual are unknown to 1 m and 1 rad
+    covariance = np.linalg.inv(information / CORRELATED_RESIDUALS + np.eye(6))
     return np.asarray(covariance + np.diag([MIN_STD_M**2] * 3 + [MIN_STD_RAD**2] * 3))
 
 
@@ -208,7 +210,7 @@ def _plane_terms(
 
 
 def _pixel_information(query: QueryView, inliers: PooledMatches, T_map_camera: Mat4) -> Float64Array:
-    """Information of reprojection residuals at a pose."""
+    """Information of reprojection residuals at a pose that sees all the points."""
     lever = inliers.points_map - T_map_camera[:3, 3]
     points_camera = lever @ T_map_camera[:3, :3]
     x, y, z = points_camera.T
@@ -218,8 +220,8 @@ def _pixel_information(query: QueryView, inliers: PooledMatches, T_map_camera: M
     row_v = np.stack([zero, camera.fy / z, -camera.fy * y / z**2], axis=1)
     # moving the camera by (dt, dtheta) moves the point by -R^T (dt + dtheta x lever)
     motion = np.concatenate([np.broadcast_to(np.eye(3), (len(z), 3, 3)), -_skew_batch(lever)], axis=2)
-    jacobian = np.stack([row_u, row_v], axis=1) @ (T_map_camera[:3, :3].T @ motion) / PIXEL_SIGMA
-    jacobian = jacobian.reshape(-1, 6)
+    jacobian = np.stack([row_u, row_v], axis=1) @ (T_map_camera[:3, :3].T @ motion)
+    jacobian = jacobian.reshape(-1, 6) / (PIXEL_SIGMA * camera.height / REFERENCE_HEIGHT)
     return np.asarray(jacobian.T @ jacobian)
 
 
