@@ -29,6 +29,7 @@ from xover_core.localization.keyframe_store import StoredView, make_stored_view
 from xover_core.localization.landmark_matching import LandmarkMatcher
 from xover_core.localization.patch_matching import match_patches
 from xover_core.localization.pose_candidates import (
+    REFERENCE_HEIGHT,
     MatchedView,
     PoseCandidate,
     QueryView,
@@ -43,6 +44,7 @@ from xover_core.localization.pose_verification import views_towards
 from xover_core.types import (
     Float32Array,
     LocalizationResult,
+    LocalizationState,
     Mat4,
     PatchMatches,
     PoseHint,
@@ -102,14 +104,17 @@ class Localizer:
         Frames are expected in order of time; a frame without odometry is answered by itself.
         """
         evidence = self._examine(frame, self._hint)
-        return self._belief.update(frame, decide(frame, evidence, self._settings.decision))
+        result = self._belief.update(frame, decide(frame, evidence, self._settings.decision))
+        if result.state is LocalizationState.LOCALIZED:
+            self._hint = None
+        return result
 
     def localize_image(self, frame: RgbdFrame) -> LocalizationResult:
         """Localize a single image, with or without depth; changes nothing in the localizer."""
         return decide(frame, self._examine(frame, None), self._settings.decision)
 
     def set_hint(self, hint: PoseHint) -> None:
-        """Prefer hypotheses near this pose, until the next answer or `reset`; a hint alone is never an answer."""
+        """Prefer hypotheses near this pose, until LOCALIZED or `reset`; a hint alone is never an answer."""
         self._hint = hint
 
     def reset(self) -> None:
@@ -251,7 +256,8 @@ class Localizer:
         with np.errstate(invalid="ignore"):
             if query.depth is None:
                 errors = reprojection_errors(query, pairs.rows_a, points_map, T_map_camera)
-                return np.asarray(errors <= self._settings.solver.max_reprojection_error_px)
+                max_error_px = self._settings.solver.max_reprojection_error_px * query.camera.height / REFERENCE_HEIGHT
+                return np.asarray(errors <= max_error_px)
             points = query.points_camera[pairs.rows_a]
             errors = np.linalg.norm(points @ T_map_camera[:3, :3].T + T_map_camera[:3, 3] - points_map, axis=1)
             return np.asarray(errors <= point_tolerances(points, points, self._settings.solver))

@@ -107,10 +107,7 @@ def solve_relative(query: QueryView, matched: MatchedView, settings: SolverSetti
 
 
 def scale_relative(query: QueryView, matched: MatchedView, pose: CameraPose) -> float | None:
-    """Length in metres of a relative pose's translation, from the depth of its inliers in both views.
-
-    With depth in the keyframe only, the scale follows from where the keyframe's points appear in the query.
-    """
+    """Length in metres of a relative pose's translation, from inliers with depth in both views; None without."""
     rows_a = matched.pairs.rows_a[pose.is_inlier]
     rows_b = matched.pairs.rows_b[pose.is_inlier]
     points_b = matched.view.keyframe.points_camera[rows_b].astype(np.float64)

@@ -35,8 +35,8 @@ NUM_ITERATIONS = 6
 MAX_PLANE_DISTANCE = 0.25
 # Surfaces whose normals differ by more than 60 deg are not the same surface.
 MIN_NORMAL_AGREEMENT = 0.5
-# Standard deviations that the residuals are taken to have, m, and px at height 240. Neighbouring residuals share their errors, so a
-# sum of squares would make the covariance far too small; they count as one in CORRELATED_RESIDUALS.
+# Standard deviations that the residuals are taken to have, m, and px at height 240. Neighbouring residuals share
+# their errors, so a sum of squares would make the covariance far too small; they count as one in CORRELATED_RESIDUALS.
 POINT_SIGMA = 0.05
 PLANE_SIGMA = 0.02
 PIXEL_SIGMA = 2.0
