@@ -16,6 +16,7 @@ import numpy as np
 
 from xover_core.config import DecisionSettings
 from xover_core.geometry.transforms import exp_se3, invert, log_se3, pose_error
+from xover_core.localization.calibration import sigmoid
 from xover_core.localization.decision import map_from_odom
 from xover_core.types import (
     Float64Array,
@@ -128,7 +129,7 @@ class Belief:
                 log_odds += CORRELATION_DISCOUNT * np.log(max(1 - observation.hypotheses[0][1].probability, 1e-3))
         return Support(
             T_map_odom=_mean_pose(members, current.T_odom_camera),
-            probability=max(float(1 / (1 + np.exp(-log_odds))), 0.0),
+            probability=float(sigmoid(log_odds)),
             num_frames=len(counted),
             newest=newest[1],
             newest_observation=newest[0],

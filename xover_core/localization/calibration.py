@@ -71,7 +71,7 @@ class PoseCalibration:
     def probability(self, evidence: PoseEvidence, *, has_depth: bool) -> float:
         """Probability in (0, 1)."""
         weights = self.with_depth if has_depth else self.without_depth
-        return float(1 / (1 + np.exp(-weights @ evidence.features(has_depth=has_depth))))
+        return float(sigmoid(weights @ evidence.features(has_depth=has_depth)))
 
 
 def load_calibration(model_name: str) -> PoseCalibration:
@@ -106,7 +106,7 @@ def fit_logistic(features: Float64Array, is_right: Float64Array, *, ridge: float
     penalty = np.full(len(weights), ridge)
     penalty[0] = 1e-6
     for _ in range(100):
-        predicted = 1 / (1 + np.exp(-features @ weights))
+        predicted = sigmoid(features @ weights)
         gradient = features.T @ (predicted - is_right) + penalty * weights
         hessian = (features.T * (predicted * (1 - predicted))) @ features + np.diag(penalty)
         step = np.linalg.solve(hessian, gradient)
@@ -114,6 +114,11 @@ def fit_logistic(features: Float64Array, is_right: Float64Array, *, ridge: float
         if np.abs(step).max() < 1e-8:
             break
     return weights
+
+
+def sigmoid(log_odds: Float64Array | float) -> Float64Array:
+    """Log odds to probability; as a tanh, it cannot overflow."""
+    return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds))))
 
 
 def _known(value: float, otherwise: float) -> float:
