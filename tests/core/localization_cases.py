@@ -19,7 +19,7 @@ from xover_core.localization.pose_candidates import MatchedView, QueryView
 from xover_core.types import CameraIntrinsics, Float64Array, Keyframe, Mat4, PoseHypothesis
 
 CAMERA = CameraIntrinsics(fx=240.0, fy=235.0, cx=161.5, cy=117.25, width=320, height=240)
-LARGE_CAMERA = CameraIntrinsics(fx=480.0, fy=470.0, cx=323.5, cy=235.0, width=640, height=480)
+LARGE_CAMERA = CameraIntrinsics(fx=480.0, fy=470.0, cx=323.5, cy=235.25, width=640, height=480)
 # Patch centres of two views never meet exactly; pairs farther apart than this in the room are no true matches, m.
 MAX_PAIR_DISTANCE = 0.03
 T_MAP_KEYFRAME = look_at((-0.6, 0.2, 0.1), 10.0)
