@@ -19,7 +19,7 @@ from xover_msgs.srv import NameScene, SaveMap
 from xover_core.landmark_map.landmark_map import LandmarkMap
 from xover_core.landmark_map.map_storage import MapStorage
 
-EVERY_FRAME = {"max_rate_hz": 0.0}
+EVERY_FRAME = {"max_rate_hz": 0.0, "image_reliability": "reliable"}
 
 
 def _load(path: Path) -> LandmarkMap:

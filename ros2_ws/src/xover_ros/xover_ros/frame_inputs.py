@@ -26,6 +26,7 @@ from xover_ros.stream_monitor import StreamMonitor
 from xover_ros.transform_listener import TransformListener
 
 _POLL_PERIOD_S = 0.05  # how late a frame whose transforms do not come may be given up
+_MAX_DISORDER_NS = 1_000_000_000  # images that are older than that belong to another time
 _RECTIFIED_TOPIC = "image_rect"  # so image_proc calls what it has rectified; the messages themselves do not say
 
 
@@ -144,7 +145,6 @@ class FrameInputs:
         """Hand out the frames that are complete by now."""
         step = self._assembler.poll(self._sensor_time_ns())
         if step.has_time_jumped:
-            self._newest = None
             self._handlers.on_time_jump()
         for dropped in step.dropped:
             self._problems.report(dropped.reason.value, f"frame dropped: {dropped.message}")
@@ -173,13 +173,15 @@ class FrameInputs:
     def _on_color(self, message: Image | CompressedImage) -> None:
         self._streams.color.note()
         image = _image(message)
-        self._newest = (image.stamp_ns, time.monotonic())
+        self._note_time(image.stamp_ns)
         self._assembler.add_color(image)
         self.advance()
 
     def _on_depth(self, message: Image | CompressedImage) -> None:
         self._streams.depth.note()
-        self._assembler.add_depth(_image(message))
+        image = _image(message)
+        self._note_time(image.stamp_ns)
+        self._assembler.add_depth(image)
         self.advance()
 
     def _on_camera_info(self, message: CameraInfo) -> None:
@@ -187,6 +189,12 @@ class FrameInputs:
         is_rectified = _RECTIFIED_TOPIC in self._streams.color.topic
         self._assembler.add_camera_info(raw_camera_info(message, is_rectified=is_rectified))
         self.advance()
+
+    def _note_time(self, stamp_ns: int) -> None:
+        """Set the sensors' clock by the newest image, or by the first one after time has gone back."""
+        newest_ns = self._newest[0] if self._newest is not None else stamp_ns
+        if not newest_ns - _MAX_DISORDER_NS <= stamp_ns < newest_ns:
+            self._newest = (stamp_ns, time.monotonic())
 
     def _sensor_time_ns(self) -> int | None:
         """The time of the sensors' clock: it runs on from the newest image, whatever clock stamped that.
