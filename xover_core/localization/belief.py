@@ -88,7 +88,7 @@ class Belief:
             T_odom_camera=frame.T_odom_camera,
             hypotheses=tuple((map_from_odom(h, frame), h) for h in single.hypotheses),
         )
-        self._window.append(observation)
+        self._remember(observation)
         found = self._best_support(observation)
         if found is not None and self._is_acceptable(found):
             self._accepted, self._is_lost = found, False
@@ -98,6 +98,12 @@ class Belief:
             self._accepted, self._is_lost = None, True
             return self._unconfirmed(single)
         return self._answer(frame.stamp_ns, frame.T_odom_camera, single, self._accepted)
+
+    def _remember(self, observation: Observation) -> None:
+        """Add to the window; a frame that says nothing new gives way, else standing still would push out the drive."""
+        if len(self._window) >= 2 and _is_near(self._window[-1].T_odom_camera, self._window[-2].T_odom_camera):
+            self._window.pop()
+        self._window.append(observation)
 
     def _is_acceptable(self, support: Support) -> bool:
         """Whether a support may become, or replace, what is believed."""
