@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xover_core.config import MatchingSettings
-from xover_core.localization.patch_matching import match_patches
+from xover_core.localization.patch_matching import match_patches, match_to_points
 
 GRID_A, GRID_B = (6, 7), (5, 9)
 EVERYTHING = MatchingSettings(
@@ -136,6 +136,16 @@ def test_patches_without_content_match_nothing(views):
     assert pairs.rows_a.min() >= 10
     assert pairs.rows_b.max() < 20
     assert not len(match_patches(np.zeros_like(a), b, GRID_A, GRID_B, MatchingSettings()))
+
+
+@pytest.mark.parametrize("settings", [EVERYTHING, TIGHT[0], TIGHT[2], TIGHT[4]])
+def test_points_without_a_grid_are_matched_by_the_first_condition(views, settings):
+    a, b = views
+    pairs = match_to_points(a, b, GRID_A, settings)
+    on_a_grid = dataclasses.replace(settings, max_neighbor_distance=0.0)
+    expected = slow_match(a, b, GRID_A, GRID_B, on_a_grid)
+    assert dict(zip(pairs.rows_a.tolist(), pairs.rows_b.tolist(), strict=True)) == expected
+    assert (np.diff(pairs.similarities) <= 0).all()
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (1, 6), (6, 1), (2, 2)])
