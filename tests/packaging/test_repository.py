@@ -98,3 +98,9 @@ def test_no_weights_bags_or_maps_are_tracked():
 def test_makefile_and_ci_run_the_same_command():
     assert "make test" in (REPOSITORY / ".ci/run").read_text(encoding="utf-8")
     assert (REPOSITORY / ".ci/run").stat().st_mode & 0o111
+
+
+def test_names_of_test_files_differ():
+    # pytest imports them by their base name
+    names = [f.name for f in PYTHON_FILES if f.name.startswith("test_")]
+    assert {name for name in names if names.count(name) > 1} == set()
