@@ -100,7 +100,8 @@ def test_makefile_and_ci_run_the_same_command():
     assert (REPOSITORY / ".ci/run").stat().st_mode & 0o111
 
 
-def test_names_of_test_files_differ():
-    # pytest imports them by their base name
-    names = [f.name for f in PYTHON_FILES if f.name.startswith("test_")]
+def test_helper_modules_of_tests_have_names_of_their_own():
+    # their folders are all on the import path, see pyproject.toml
+    folders = [REPOSITORY / "tests" / name for name in ("core", "ros", "integration")]
+    names = [f.stem for f in PYTHON_FILES if f.parent in folders and not f.name.startswith(("test_", "conftest"))]
     assert {name for name in names if names.count(name) > 1} == set()
