@@ -132,19 +132,39 @@ def _clear(paths: DemoPaths) -> None:
 
 def _record_walks(paths: DemoPaths, seed: int, num_rooms: int) -> None:
     """Render two walks through one apartment into bags: another path, other stops, rooms in the opposite order."""
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # one process and one thread for each walk: two threads on one frame mostly wait for each other
+    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+        walks = [
+            pool.submit(_record_walk, paths.map_bag, seed, num_rooms, walk_seed=seed, is_reverse=False),
+            pool.submit(_record_walk, paths.query_bag, seed, num_rooms, walk_seed=seed + 1, is_reverse=True),
+        ]
+        for walk in walks:
+            walk.result()
+
+
+def _record_walk(bag: Path, seed: int, num_rooms: int, *, walk_seed: int, is_reverse: bool) -> None:
+    """Render one walk into a bag."""
+    import torch
+
     from xover_core.cli.progress import frame_progress
     from xover_core.datasets.bag_frames import BagFrames
     from xover_core.datasets.bag_writer import write_bag
     from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 
-    apartment = make_apartment(seed, num_rooms=num_rooms)
-    for bag, walk_seed, is_reverse in ((paths.map_bag, seed, False), (paths.query_bag, seed + 1, True)):
-        walk = ApartmentWalk(
-            apartment, seed=walk_seed, reverse=is_reverse, rate_hz=_FRAME_RATE_HZ, stops_per_room=_STOPS_PER_ROOM
-        )
-        frames = BagFrames(base=_BASE_FRAME, optical=_CAMERA_FRAME, T_base_camera=walk.T_base_camera)
-        with frame_progress(bag.name) as progress:
-            write_bag(bag, walk, frames=frames, progress=progress)
+    torch.set_num_threads(1)
+    walk = ApartmentWalk(
+        make_apartment(seed, num_rooms=num_rooms),
+        seed=walk_seed,
+        reverse=is_reverse,
+        rate_hz=_FRAME_RATE_HZ,
+        stops_per_room=_STOPS_PER_ROOM,
+    )
+    frames = BagFrames(base=_BASE_FRAME, optical=_CAMERA_FRAME, T_base_camera=walk.T_base_camera)
+    with frame_progress(bag.name) as progress:
+        write_bag(bag, walk, frames=frames, progress=progress)
 
 
 def _build_map(paths: DemoPaths) -> None:
