@@ -143,8 +143,9 @@ def test_weak_hypotheses_need_more_views():
     assert views_needed(0.97) < views_needed(0.7) < views_needed(0.55)
 
 
-def test_standing_still_is_one_view_however_long():
-    assert set(Drive().go(50, right=0.97, path=standing).states) == {HYPOTHESES}
+@pytest.mark.parametrize("probability", [0.97, 0.99999])
+def test_standing_still_is_one_view_however_long_and_certain(probability):
+    assert set(Drive().go(50, right=probability, path=standing).states) == {HYPOTHESES}
 
 
 def test_turning_on_the_spot_is_another_view():

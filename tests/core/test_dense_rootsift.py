@@ -7,16 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from xover_core.encoders.dense_rootsift import (
-    BIN_WIDTH_PX,
-    BINS_PER_SIDE,
-    DESCRIPTOR_DIM,
-    MAX_COMPONENT,
-    NUM_ORIENTATIONS,
-    dense_rootsift,
-)
+from xover_core.encoders.dense_rootsift import dense_rootsift
 from xover_core.encoders.patch_grid import make_patch_grid
 
+# Lowe's descriptor, said again
+BINS_PER_SIDE, NUM_ORIENTATIONS, DESCRIPTOR_DIM = 4, 8, 128
+MAX_COMPONENT = 0.2
+BIN_WIDTH_PX = 5  # of a patch of 10 px
 GRID = make_patch_grid(160, 120, 120)
 # float32 sums over up to a thousand pixels
 TOLERANCE = 2e-4
