@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which features stand in the tables: baselines, and the project's encoders as shipped and fitted to a site."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.config import EncoderSettings
+from xover_core.encoders.factory import make_encoder
+from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
+from xover_core.encoders.whitening import Whitening, WhiteningFitter
+from xover_core.evaluation.protocols.patch_sources import (
+    IMAGE_HEIGHT,
+    EncoderPatches,
+    PatchFeature,
+    PatchSource,
+    RawPatches,
+    SiftPatches,
+)
+from xover_core.inference.model_store import model_entries
+
+WHITENED_DIM = 64
+ONE_SIZE_PX = 16.0
+THREE_SIZES_PX = (10.0, 20.0, 40.0)
+# The covariance of 384 numbers is known well from the patches of this many images; OpenCV's SIFT takes its time.
+MAX_FIT_IMAGES = 60
+LOCUS_PREFIX = "locus"
+# Radius of a patch, m: which scale of a model with several is asked for where a protocol names none.
+PATCH_RADIUS = 0.2
+
+SiteImages = Sequence[NDArray[np.uint8]]
+
+
+def default_models() -> tuple[str, ...]:
+    """The encoder that is the default of the settings, and every LoCUS model of the manifests."""
+    default = EncoderSettings().model
+    return (default, *(name for name in sorted(model_entries()) if name.startswith(LOCUS_PREFIX) and name != default))
+
+
+def baseline_features(site_images: SiteImages) -> tuple[PatchFeature, ...]:
+    """Raw patches, dense RootSIFT at one and at three sizes, the latter also whitened by images of the site."""
+    three_sizes = SiftPatches(THREE_SIZES_PX)
+    return (
+        PatchFeature(name="raw-16px", source=RawPatches()),
+        PatchFeature(name="rootsift-16px", source=SiftPatches((ONE_SIZE_PX,))),
+        PatchFeature(name="rootsift-10-20-40px", source=three_sizes),
+        PatchFeature(
+            name=f"rootsift-10-20-40px-pca{WHITENED_DIM}",
+            source=three_sizes,
+            whitening=fit_whitening(three_sizes, site_images),
+        ),
+    )
+
+
+def encoder_features(models: Sequence[str], site_images: SiteImages, radius: float) -> tuple[PatchFeature, ...]:
+    """Each model as it is shipped, and where it can be fitted without training also fitted to images of the site.
+
+    Raises:
+        ModelError: an unknown model, or its weights are missing.
+    """
+    return tuple(
+        PatchFeature(name=name, source=EncoderPatches(encoder, radius))
+        for name, encoder in named_encoders(models, site_images)
+    )
+
+
+def named_encoders(models: Sequence[str], site_images: SiteImages) -> list[tuple[str, PatchEncoder]]:
+    """(name in tables, encoder): as `encoder_features`."""
+    named: list[tuple[str, PatchEncoder]] = []
+    for model in models:
+        encoder = make_encoder(EncoderSettings(model=model, image_height=IMAGE_HEIGHT))
+        named.append((model, encoder))
+        if isinstance(encoder, SiteFittable):
+            fitted = encoder.fit_to(site_images)
+            if fitted is not encoder:
+                named.append((f"{model}-fitted", fitted))
+    return named
+
+
+def fit_whitening(source: PatchSource, images: SiteImages) -> Whitening:
+    """PCA with whitening to 64 dimensions of a source's descriptors.
+
+    Raises:
+        ModelError: too few patches with content.
+    """
+    fitter: WhiteningFitter | None = None
+    for rgb in images:
+        described = source.describe(rgb)
+        fitter = fitter or WhiteningFitter(described.shape[1])
+        fitter.add(described)
+    return (fitter or WhiteningFitter(0)).fit(WHITENED_DIM)
