@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`xover protocol NAME`: compare patch features by a protocol of the literature, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from xover_core.cli.arguments import Subparsers, add_topic_arguments, open_recording
+from xover_core.config import Settings
+from xover_core.evaluation.protocols.protocol_settings import (
+    LinearProbeSettings,
+    PatchRetrievalSettings,
+    RelativePoseSettings,
+)
+
+if TYPE_CHECKING:
+    from xover_core.datasets.rgbd_sequence import RgbdSequence
+    from xover_core.evaluation.protocols.protocol_report import ProtocolReport
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+_DESCRIPTION = "Compare patch features, baselines and ours, by a protocol of the literature (docs/protocols.md)."
+_RECORDING = "folder or rosbag2 with depth and poses, or a folder that holds `map` and `query`, taken as one"
+_PATCH_RETRIEVAL = """\
+Patch retrieval as in Table 1 of LoCUS: in batches of overlapping frames of a recording with depth and poses, rank
+patches by their similarity to a query patch; right are those whose 3D point is near the query's."""
+
+_RELATIVE_POSE = """\
+Relative pose as in Table 3 of LoCUS: random pairs of frames whose views overlap little; matches, RANSAC, errors. Each
+feature is solved by the 5-point method with the true length of the translation, with its length from depth, and by
+aligning 3D points."""
+
+_LINEAR_PROBE = """\
+Segmentation by a linear probe as in Table 2 of LoCUS, on a procedural apartment: one linear classifier on patch
+features with a class for every object, trained on one walk through the apartment and tested on another."""
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Register the verb and its protocols."""
+    parser = subparsers.add_parser("protocol", help="compare patch features by a protocol", description=_DESCRIPTION)
+    protocols = parser.add_subparsers(title="protocols", metavar="NAME", required=True)
+    _add_patch_retrieval(protocols)
+    _add_relative_pose(protocols)
+    _add_linear_probe(protocols)
+
+
+def _add_patch_retrieval(protocols: Subparsers) -> None:
+    parser = protocols.add_parser("patch-retrieval", help="average precision of patches", description=_PATCH_RETRIEVAL)
+    _add_recording_arguments(parser)
+    _add_outputs(parser, "co-segmentation picture of the last feature of the table")
+    _add_settings(parser, PatchRetrievalSettings)
+    add_topic_arguments(parser)
+    parser.set_defaults(run=run_patch_retrieval)
+
+
+def _add_relative_pose(protocols: Subparsers) -> None:
+    parser = protocols.add_parser("relative-pose", help="errors between pairs of views", description=_RELATIVE_POSE)
+    _add_recording_arguments(parser)
+    _add_outputs(parser, "share of pairs by error")
+    _add_settings(parser, RelativePoseSettings)
+    add_topic_arguments(parser)
+    parser.set_defaults(run=run_relative_pose)
+
+
+def _add_linear_probe(protocols: Subparsers) -> None:
+    parser = protocols.add_parser("linear-probe", help="segmentation by a linear classifier", description=_LINEAR_PROBE)
+    parser.add_argument("--apartment", metavar="SEED", type=int, default=0, help="default: %(default)s")
+    _add_models(parser)
+    _add_outputs(parser, "test frames, true and predicted objects, by the last feature of the table")
+    _add_settings(parser, LinearProbeSettings)
+    parser.set_defaults(run=run_linear_probe)
+
+
+def run_patch_retrieval(args: argparse.Namespace) -> int:
+    """Measure, print, write what was asked for."""
+    from xover_core.cli.progress import frame_progress
+    from xover_core.evaluation.protocols.feature_choice import baseline_features, encoder_features
+    from xover_core.evaluation.protocols.patch_retrieval import measure_patch_retrieval
+
+    settings = _settings_from(args, PatchRetrievalSettings)
+    images, notes = _site_images(args)
+    features = (*baseline_features(images), *encoder_features(_models(args), images, settings.rho))
+    with frame_progress("patch retrieval") as progress:
+        sequence = _open(args.recording, args)
+        done = measure_patch_retrieval(sequence, features, settings, notes=notes, progress=progress)
+    _publish(args, done.report)
+    if args.figure:
+        from xover_core.evaluation.protocols.cosegmentation_figure import draw_cosegmentation
+
+        draw_cosegmentation(done.example, args.figure)
+    return 0
+
+
+def run_relative_pose(args: argparse.Namespace) -> int:
+    """Measure, print, write what was asked for."""
+    from xover_core.cli.progress import frame_progress
+    from xover_core.evaluation.protocols.feature_choice import named_encoders
+    from xover_core.evaluation.protocols.relative_pose import measure_relative_pose
+    from xover_core.evaluation.protocols.view_matchers import EncoderMatcher, OrbMatcher, SiftMatcher, ViewMatcher
+
+    settings = _settings_from(args, RelativePoseSettings)
+    images, notes = _site_images(args)
+    encoders = [EncoderMatcher(name, encoder) for name, encoder in named_encoders(_models(args), images)]
+    with frame_progress("relative pose") as progress:
+        sequence = _open(args.recording, args)
+        matchers: tuple[ViewMatcher, ...] = (SiftMatcher(), OrbMatcher(), *encoders)
+        done = measure_relative_pose(sequence, matchers, settings, notes=notes, progress=progress)
+    _publish(args, done.report)
+    if args.figure:
+        from xover_core.evaluation.protocols.pair_error_figure import draw_pair_errors
+
+        draw_pair_errors(done.errors, args.figure)
+    return 0
+
+
+def run_linear_probe(args: argparse.Namespace) -> int:
+    """Measure, print, write what was asked for."""
+    from xover_core.cli.progress import frame_progress
+    from xover_core.datasets.procedural import make_apartment
+    from xover_core.evaluation.protocols.feature_choice import PATCH_RADIUS, baseline_features, encoder_features
+    from xover_core.evaluation.protocols.labelled_patches import labelled_views
+    from xover_core.evaluation.protocols.linear_probe import make_task, measure_linear_probe
+
+    settings = _settings_from(args, LinearProbeSettings)
+    apartment = make_apartment(args.apartment, num_rooms=settings.num_rooms)
+    walks = (settings.train_walk,) if settings.same_frames else (settings.train_walk, settings.test_walk)
+    with frame_progress("rendering") as progress:
+        views = [labelled_views(apartment, seed, settings.num_frames, progress) for seed in walks]
+    task = make_task(apartment, views[0], views[-1], settings.min_patches)
+    images = [view.rgb for view in task.train]
+    features = (*baseline_features(images), *encoder_features(_models(args), images, PATCH_RADIUS))
+    notes = (f"pca64 and -fitted: whitened on the {len(images)} training frames",)
+    with frame_progress("linear probe") as progress:
+        name = f"apartment-{args.apartment}"
+        done = measure_linear_probe(name, task, features, settings, notes=notes, progress=progress)
+    _publish(args, done.report)
+    if args.figure:
+        from xover_core.evaluation.protocols.probe_figure import draw_segmentation
+
+        draw_segmentation(done, args.figure)
+    return 0
+
+
+def _add_recording_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to measure on and which models."""
+    parser.add_argument("recording", metavar="SEQUENCE_DIR", type=Path, help=_RECORDING)
+    parser.add_argument(
+        "--whiten-on", metavar="DIR", type=Path, help="recording that whitenings are fitted to (default: SEQUENCE_DIR)"
+    )
+    _add_models(parser)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        metavar="NAME",
+        action="append",
+        help="patch encoder of models/manifest.yaml; may be repeated (default: the settings' and all LoCUS models)",
+    )
+
+
+def _add_outputs(parser: argparse.ArgumentParser, figure: str) -> None:
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write rows, settings and provenance")
+    parser.add_argument("--figure", metavar="FILE", type=Path, help=f"write a PNG: {figure}")
+
+
+def _add_settings(parser: argparse.ArgumentParser, settings_class: type[Settings]) -> None:
+    """One option for each field."""
+    group = parser.add_argument_group("settings of the protocol")
+    for field in dataclasses.fields(settings_class):  # type: ignore[arg-type]
+        flag, text = "--" + field.name.replace("_", "-"), field.metadata["text"] + " (default: %(default)s)"
+        options: dict[str, Any] = {"default": field.default, "help": text, "metavar": "X"}
+        if isinstance(field.default, bool):
+            group.add_argument(flag, action="store_true", help=field.metadata["text"])
+        elif isinstance(field.default, tuple):
+            group.add_argument(flag, type=float, nargs="+", **options)
+        else:
+            group.add_argument(flag, type=type(field.default), **options)
+
+
+def _settings_from(args: argparse.Namespace, settings_class: type[SettingsT]) -> SettingsT:
+    """Settings as given; ConfigError when a value is out of range."""
+    names = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
+    values = {name: getattr(args, name) for name in names}
+    return settings_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+
+
+def _site_images(args: argparse.Namespace) -> tuple[list[Any], tuple[str, ...]]:
+    """Images that whitenings are fitted to, and the note that says which."""
+    from xover_core.evaluation.protocols.feature_choice import MAX_FIT_IMAGES
+    from xover_core.evaluation.protocols.posed_frames import spread_images
+
+    sequence = _open(args.whiten_on or args.recording, args)
+    images = list(spread_images(sequence, MAX_FIT_IMAGES))
+    of = "" if args.whiten_on else ", the measured recording itself"
+    return images, (f"pca64 and -fitted: whitened on {len(images)} images of {sequence.name}{of}",)
+
+
+def _open(path: Path, args: argparse.Namespace) -> RgbdSequence:
+    """A recording, or those of a place as one."""
+    from xover_core.evaluation.protocols.joined_recordings import JoinedRecordings, parts_of
+
+    recordings = [open_recording(part, args) for part in parts_of(path)]
+    return recordings[0] if len(recordings) == 1 else JoinedRecordings(path.resolve().name, recordings)
+
+
+def _models(args: argparse.Namespace) -> tuple[str, ...]:
+    """Models that were named, or else the default ones."""
+    from xover_core.evaluation.protocols.feature_choice import default_models
+
+    return tuple(args.model) if args.model else default_models()
+
+
+def _publish(args: argparse.Namespace, report: ProtocolReport[Any]) -> None:
+    """Print the table, write the JSON file."""
+    from xover_core.evaluation.protocols.protocol_report import format_report, write_report
+
+    print(format_report(report))
+    if args.json:
+        write_report(report, args.json)
