@@ -41,6 +41,7 @@ from xover_core.localization.pose_candidates import (
 )
 from xover_core.localization.pose_hint import apply_hint, near_hint
 from xover_core.localization.pose_verification import views_towards
+from xover_core.localization.scene_posterior import weigh_by_poses
 from xover_core.types import (
     Float32Array,
     LocalizationResult,
@@ -146,7 +147,7 @@ class Localizer:
         relative = self._relative_pose(query, best, rng)
         clock.stage_done("relative")
         return FrameEvidence(
-            scenes=tuple(scenes),
+            scenes=tuple(weigh_by_poses(scenes, hypotheses)),
             hypotheses=tuple(hypotheses),
             relative_pose=relative,
             matches=self._evidence_matches(query, best, hypotheses),
