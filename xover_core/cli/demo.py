@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -136,7 +137,7 @@ def _record_walks(paths: DemoPaths, seed: int, num_rooms: int) -> None:
     from multiprocessing import get_context
 
     # one process and one thread for each walk: two threads on one frame mostly wait for each other
-    with ProcessPoolExecutor(max_workers=2, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn"), initializer=_use_one_thread) as pool:
         walks = [
             pool.submit(_record_walk, paths.map_bag, seed, num_rooms, walk_seed=seed, is_reverse=False),
             pool.submit(_record_walk, paths.query_bag, seed, num_rooms, walk_seed=seed + 1, is_reverse=True),
@@ -145,16 +146,18 @@ def _record_walks(paths: DemoPaths, seed: int, num_rooms: int) -> None:
             walk.result()
 
 
+def _use_one_thread() -> None:
+    """In a new process, before anything heavy is imported: no parallel loops."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
 def _record_walk(bag: Path, seed: int, num_rooms: int, *, walk_seed: int, is_reverse: bool) -> None:
     """Render one walk into a bag."""
-    import torch
-
     from xover_core.cli.progress import frame_progress
     from xover_core.datasets.bag_frames import BagFrames
     from xover_core.datasets.bag_writer import write_bag
     from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 
-    torch.set_num_threads(1)
     walk = ApartmentWalk(
         make_apartment(seed, num_rooms=num_rooms),
         seed=walk_seed,
