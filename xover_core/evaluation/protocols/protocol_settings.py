@@ -47,7 +47,7 @@ class RelativePoseSettings(Settings):
     min_overlap: float = setting(0.1, "smallest mutual overlap of a pair", minimum=0.0, maximum=1.0)
     max_overlap: float = setting(0.5, "largest mutual overlap of a pair", minimum=0.0, maximum=1.0)
     max_depth: float = setting(8.0, "depth readings beyond this do not count, m", minimum=0.5)
-    max_frames: int = setting(600, "frames of the recording that are used, evenly spread", minimum=2)
+    max_frames: int = setting(300, "frames of the recording that are used, evenly spread; all are held", minimum=2)
     seed: int = setting(0, "of every random draw", minimum=0)
 
 
