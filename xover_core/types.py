@@ -262,13 +262,13 @@ class PatchMatches:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RelativePose:
-    """The query camera relative to a keyframe, from the 5-point solver.
+    """The query camera relative to a keyframe: from the best hypothesis, else from the 5-point solver.
 
     Attributes:
         keyframe_id: of the map.
         T_keyframe_query: (4, 4); translation of unit length when `is_metric` is False.
-        is_metric: whether the translation was scaled by depth.
-        num_inliers: correspondences that agree with the essential matrix.
+        is_metric: whether the translation has its true length.
+        num_inliers: correspondences that agree with the pose.
         num_matches: correspondences that were offered.
     """
 

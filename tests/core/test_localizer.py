@@ -140,8 +140,8 @@ def test_relative_pose_leads_from_the_keyframe_to_the_query(localizer, answers, 
             T_map_query = keyframes[relative.keyframe_id].T_map_camera @ relative.T_keyframe_query
             errors_deg.append(error_of(T_map_query, item)[1])
     assert errors_deg
-    # The 5-point solver has only patch centres of one keyframe, in a room of walls; 11 deg measured.
-    assert np.median(errors_deg) < 2 * NEAR_DEG
+    # It is the refined pose seen from the keyframe, so as near as that one is.
+    assert np.median(errors_deg) < NEAR_DEG
 
 
 def test_colour_alone_gives_a_pose_or_none_but_no_wrong_one(localizer, queries):
@@ -150,7 +150,8 @@ def test_colour_alone_gives_a_pose_or_none_but_no_wrong_one(localizer, queries):
     assert any(is_near(answer, item) for answer, item in zip(mono, queries, strict=True))
     for answer in mono:
         assert all(np.isnan(h.depth_agreement) for h in answer.hypotheses)
-        assert answer.relative_pose is None or not answer.relative_pose.is_metric
+        # the map's points give the scale where a pose was found; the 5-point solver alone knows a direction
+        assert answer.relative_pose is None or answer.relative_pose.is_metric == bool(answer.hypotheses)
 
 
 @pytest.mark.parametrize("reading", [0.0, np.nan, 50.0])
