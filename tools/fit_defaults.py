@@ -4,7 +4,7 @@
     python tools/fit_defaults.py whitening
     python tools/fit_defaults.py calibration
 
-Both write into models/; the whitening takes a minute, the calibration about ten on one core. The map's own
+Both write into models/; the whitening takes a minute, the calibration about six on one core. The map's own
 whitening replaces the shipped one when a map is finished, so the shipped one only serves the first minutes of mapping.
 """
 
@@ -16,7 +16,6 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -43,16 +42,17 @@ MODEL = "rootsift-pca64"
 DESCRIPTOR_LENGTH = 64
 WHITENING_APARTMENTS = 40
 VIEWS_PER_APARTMENT = 12
-CALIBRATION_SEEDS = range(1000, 1012)
-QUERIES_PER_APARTMENT = 60
-FOREIGN_QUERIES = 30
-RIDGE = 1.0
+CALIBRATION_SEEDS = range(1000, 1008)
+QUERIES_PER_APARTMENT = 30
+FOREIGN_QUERIES = 20
+RIDGE = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Features of one hypothesis and whether it was right."""
+    """Features of one hypothesis, whether it was right, and which apartment it is from."""
 
+    seed: int
     features: Float64Array
     is_right: bool
 
@@ -82,8 +82,8 @@ def fit_calibration() -> None:
             home = make_apartment(seed, num_rooms=3, num_lookalikes=2 * (seed % 2))
             localizer = map_apartment(home, Path(folder) / "home.xover", settings)
             for item, is_home in queries(home, seed):
-                with_depth += examine(localizer, item, is_home=is_home, has_depth=True)
-                without_depth += examine(localizer, item, is_home=is_home, has_depth=False)
+                with_depth += examine(localizer, item, seed, is_home=is_home, has_depth=True)
+                without_depth += examine(localizer, item, seed, is_home=is_home, has_depth=False)
     update_manifest(
         {
             "calibration_with_depth": fit_weights("with depth", with_depth, MATCHING_FEATURES + DEPTH_FEATURES),
@@ -116,42 +116,47 @@ def queries(home: Apartment, seed: int) -> Iterator[tuple[SequenceItem, bool]]:
             yield walk.item(int(index)), is_home
 
 
-def examine(localizer: Localizer, item: SequenceItem, *, is_home: bool, has_depth: bool) -> list[Sample]:
-    """The two best hypotheses of one query as samples."""
+def examine(localizer: Localizer, item: SequenceItem, seed: int, *, is_home: bool, has_depth: bool) -> list[Sample]:
+    """The best hypothesis of one query as a sample; none when there is no hypothesis."""
     frame = item.frame if has_depth else dataclasses.replace(item.frame, depth=None)
-    result = localizer.localize_image(frame)
-    samples = []
-    for hypothesis in islice(result.hypotheses, 2):
-        distance, angle = pose_error(hypothesis.T_map_camera, item.T_world_camera)  # type: ignore[arg-type]
-        is_right = is_home and distance <= 1.0 and angle <= np.deg2rad(30)
-        samples.append(Sample(features=evidence_of(hypothesis).features(has_depth=has_depth), is_right=is_right))
-    return samples
+    hypotheses = localizer.localize_image(frame).hypotheses
+    if not hypotheses or item.T_world_camera is None:
+        return []
+    distance, angle = pose_error(hypotheses[0].T_map_camera, item.T_world_camera)
+    is_right = is_home and distance <= 1.0 and angle <= np.deg2rad(30)
+    features = evidence_of(hypotheses[0]).features(has_depth=has_depth)
+    return [Sample(seed=seed, features=features, is_right=is_right)]
 
 
 def evidence_of(hypothesis: PoseHypothesis) -> PoseEvidence:
     """The evidence that a hypothesis carries."""
+    compared = hypothesis.num_compared
     return PoseEvidence(
         num_inliers=hypothesis.num_inliers,
-        inlier_ratio=hypothesis.inlier_ratio,
         rival_ratio=hypothesis.rival_ratio,
-        depth_agreement=hypothesis.depth_agreement,
-        see_through=hypothesis.see_through,
-        num_compared=hypothesis.num_compared,
+        num_agree=round(compared * hypothesis.depth_agreement) if compared else 0,
+        num_see_through=round(compared * hypothesis.see_through) if compared else 0,
+        num_compared=compared,
     )
 
 
 def fit_weights(title: str, samples: list[Sample], names: tuple[str, ...]) -> list[float]:
-    """Fit, print what was found, and return the weights."""
+    """Fit, print what held for apartments that were left out of a fit, and return the weights."""
     features = np.stack([sample.features for sample in samples])
     is_right = np.array([sample.is_right for sample in samples], dtype=np.float64)
+    seeds = np.array([sample.seed for sample in samples])
+    predicted = np.zeros(len(samples))
+    for seed in np.unique(seeds):
+        held_out = seeds == seed
+        weights = fit_logistic(features[~held_out], is_right[~held_out], ridge=RIDGE)
+        predicted[held_out] = 1 / (1 + np.exp(-features[held_out] @ weights))
+    print(f"{title}: best hypotheses of {len(samples)} queries, {is_right.mean():.2f} right")
+    for threshold in (0.5, 0.6, 0.7, 0.8, 0.9):
+        accepted = predicted >= threshold
+        found = accepted[is_right > 0].mean()
+        print(f"  p >= {threshold}: {is_right[accepted].mean():.3f} right, {found:.3f} of the right ones accepted")
     weights = fit_logistic(features, is_right, ridge=RIDGE)
-    predicted = 1 / (1 + np.exp(-features @ weights))
-    accepted = predicted >= XoverSettings().decision.min_probability
-    precision = is_right[accepted].mean() if accepted.any() else float("nan")
-    print(
-        f"{title}: {len(samples)} hypotheses, {is_right.mean():.2f} right; at p >= 0.9 {accepted.mean():.2f} accepted,"
-    )
-    print(f"  {precision:.3f} of them right. Weights: {dict(zip(names, weights.round(2).tolist(), strict=True))}")
+    print(f"  {dict(zip(names, weights.round(2).tolist(), strict=True))}")
     return [round(float(weight), 4) for weight in weights]
 
 

@@ -144,7 +144,13 @@ class DecisionSettings(Settings):
     """Evidence -> state."""
 
     min_probability: float = setting(
-        0.9, "LOCALIZED needs this calibrated probability of being within 1 m and 30 deg", minimum=0.0, maximum=1.0
+        0.5,
+        "a single frame is LOCALIZED from this probability of being within 1 m and 30 deg",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    min_agreed_probability: float = setting(
+        0.9, "a moving robot is LOCALIZED from this probability over several frames", minimum=0.0, maximum=1.0
     )
     min_hypothesis_probability: float = setting(0.2, "hypotheses below this are not reported", minimum=0.0, maximum=1.0)
     min_scene_probability: float = setting(

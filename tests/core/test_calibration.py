@@ -13,6 +13,7 @@ from xover_core.errors import ModelError
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
 from xover_core.localization.calibration import (
     DEPTH_FEATURES,
+    ENOUGH_INLIERS,
     MATCHING_FEATURES,
     MAX_RIVAL_RATIO,
     PoseCalibration,
@@ -22,11 +23,9 @@ from xover_core.localization.calibration import (
     sigmoid,
 )
 
-GOOD = PoseEvidence(
-    num_inliers=80, inlier_ratio=0.5, rival_ratio=0.1, depth_agreement=0.8, see_through=0.05, num_compared=3000
-)
+GOOD = PoseEvidence(num_inliers=60, rival_ratio=0.1, num_agree=2400, num_see_through=30, num_compared=3000)
 # Nobody's evidence, but on the border of belief
-MEDIUM = dataclasses.replace(GOOD, num_inliers=25, inlier_ratio=0.2, rival_ratio=0.5)
+MEDIUM = dataclasses.replace(GOOD, num_inliers=25, rival_ratio=0.5)
 
 
 @pytest.fixture(params=sorted(model_entries()))
@@ -39,25 +38,29 @@ def test_features_are_as_named():
     assert with_depth == pytest.approx(
         {
             "constant": 1.0,
-            "log inliers": np.log(80),
-            "inlier ratio": 0.5,
+            "log inliers": np.log(60),
             "rival ratio": 0.1,
-            "depth agreement": 0.8,
-            "see-through share": 0.05,
-            "log compared depths": np.log(3000),
+            "consistency": -np.log(40 / 2480),
+            "agreement": 2400 / 3050,
         }
     )
-    np.testing.assert_array_equal(GOOD.features(has_depth=False), GOOD.features(has_depth=True)[:4])
+    np.testing.assert_array_equal(GOOD.features(has_depth=False), GOOD.features(has_depth=True)[:3])
 
 
 def test_what_could_not_be_measured_counts_against_the_pose():
-    blind = dataclasses.replace(GOOD, depth_agreement=float("nan"), see_through=float("nan"), num_compared=0)
-    np.testing.assert_array_equal(blind.features(has_depth=True)[4:], (0.0, 1.0, 0.0))
+    blind = dataclasses.replace(GOOD, num_agree=0, num_see_through=0, num_compared=0)
+    assert (blind.features(has_depth=True)[3:] < GOOD.features(has_depth=True)[3:]).all()
+
+
+def test_few_depth_readings_prove_little():
+    few = dataclasses.replace(GOOD, num_agree=24, num_see_through=0, num_compared=24)
+    assert (few.features(has_depth=True)[3:] < GOOD.features(has_depth=True)[3:]).all()
 
 
 def test_features_are_bounded_where_evidence_is_not():
-    assert dataclasses.replace(GOOD, rival_ratio=50.0).features(has_depth=False)[3] == MAX_RIVAL_RATIO
+    assert dataclasses.replace(GOOD, rival_ratio=50.0).features(has_depth=False)[2] == MAX_RIVAL_RATIO
     assert dataclasses.replace(GOOD, num_inliers=0).features(has_depth=False)[1] == 0
+    assert dataclasses.replace(GOOD, num_inliers=5000).features(has_depth=False)[1] == np.log(ENOUGH_INLIERS)
 
 
 @pytest.mark.parametrize("has_depth", [True, False])
@@ -66,25 +69,22 @@ def test_better_evidence_is_more_probable_with_the_shipped_weights(shipped, has_
         return shipped.probability(dataclasses.replace(MEDIUM, **changes), has_depth=has_depth)
 
     assert probability(num_inliers=60) > probability()
-    assert probability(inlier_ratio=0.6) > probability()
     assert probability(rival_ratio=0.9) < probability()
     if has_depth:
-        assert probability(depth_agreement=0.9) > probability(depth_agreement=0.5) > probability(depth_agreement=0.2)
-        assert probability(see_through=0.5) < probability()
+        assert probability(num_agree=2900) > probability(num_agree=1500) > probability(num_agree=600)
+        assert probability(num_see_through=1500) < probability()
 
 
 @pytest.mark.parametrize("has_depth", [True, False])
 def test_probabilities_lie_between_impossible_and_certain(shipped, has_depth):
-    worst = PoseEvidence(
-        num_inliers=12, inlier_ratio=0.03, rival_ratio=1.0, depth_agreement=0.0, see_through=1.0, num_compared=0
-    )
+    worst = PoseEvidence(num_inliers=12, rival_ratio=1.0, num_agree=0, num_see_through=500, num_compared=600)
     assert 0 <= shipped.probability(worst, has_depth=has_depth) < 0.1
-    best = dataclasses.replace(GOOD, num_inliers=300, inlier_ratio=0.8, rival_ratio=0.05, depth_agreement=0.95)
+    best = dataclasses.replace(GOOD, num_inliers=300, rival_ratio=0.05, num_agree=2900, num_see_through=0)
     assert 0.9 < shipped.probability(best, has_depth=has_depth) <= 1
 
 
 def test_the_weights_of_what_was_measured_are_used():
-    calibration = PoseCalibration(with_depth=np.zeros(7), without_depth=np.array([2.0, 0, 0, 0]))
+    calibration = PoseCalibration(with_depth=np.zeros(5), without_depth=np.array([2.0, 0, 0]))
     assert calibration.probability(GOOD, has_depth=True) == pytest.approx(0.5)
     assert calibration.probability(GOOD, has_depth=False) == pytest.approx(1 / (1 + np.exp(-2)))
 
@@ -141,7 +141,7 @@ def test_a_model_that_was_never_calibrated_says_how_to(tmp_path, monkeypatch, re
     )
     monkeypatch.setenv(MODELS_DIR_VARIABLE, str(tmp_path))
     with pytest.raises(
-        ModelError, match=r"expected 7 and 4 calibration weights .* got 2 and 0; fit them with"
+        ModelError, match=r"expected 5 and 3 calibration weights .* got 2 and 0; fit them with"
     ) as caught:
         load_calibration("new")
     script = str(caught.value).rstrip(".").split()[-1]

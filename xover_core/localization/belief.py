@@ -108,7 +108,7 @@ class Belief:
     def _is_acceptable(self, support: Support) -> bool:
         """Whether a support may become, or replace, what is believed."""
         enough = self._settings.min_agreeing_frames
-        return support.probability >= self._settings.min_probability and support.num_frames >= enough
+        return support.probability >= self._settings.min_agreed_probability and support.num_frames >= enough
 
     def _best_support(self, current: Observation) -> Support | None:
         """The best supported T_map_odom among those of the current frame; None when it has no hypothesis."""

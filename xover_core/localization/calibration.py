@@ -15,10 +15,15 @@ from xover_core.errors import ModelError
 from xover_core.inference.model_store import model_entry
 from xover_core.types import Float64Array
 
-MATCHING_FEATURES = ("constant", "log inliers", "inlier ratio", "rival ratio")
-DEPTH_FEATURES = ("depth agreement", "see-through share", "log compared depths")
+MATCHING_FEATURES = ("constant", "log inliers", "rival ratio")
+DEPTH_FEATURES = ("consistency", "agreement")
+# Beyond this many inliers a pose is not more certain: a look-alike room has as many as its image has texture.
+ENOUGH_INLIERS = 80
 # More rivals than this say no more than that the pose is not unique.
 MAX_RIVAL_RATIO = 1.5
+# A comparison of few depth readings is taken as if these had been looked through, out of these compared besides.
+DOUBT_SEE_THROUGH = 10
+DOUBT_COMPARED = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,38 +32,27 @@ class PoseEvidence:
 
     Attributes:
         num_inliers: agreeing matches of all keyframes, each query patch counted once.
-        inlier_ratio: agreeing share of the best keyframe's matches.
         rival_ratio: inliers of the best pose elsewhere over those of this one; 0 without a rival.
-        depth_agreement: see `DepthComparison`; NaN without depth.
-        see_through: see `DepthComparison`; NaN without depth.
-        num_compared: depth readings that were compared with the map.
+        num_agree: see `DepthComparison`; 0 without depth.
+        num_see_through: see `DepthComparison`; 0 without depth.
+        num_compared: see `DepthComparison`; 0 without depth.
     """
 
     num_inliers: int
-    inlier_ratio: float
     rival_ratio: float
-    depth_agreement: float
-    see_through: float
+    num_agree: int
+    num_see_through: int
     num_compared: int
 
     def features(self, *, has_depth: bool) -> Float64Array:
         """The regression's inputs, in the order of `MATCHING_FEATURES` and then, with depth, `DEPTH_FEATURES`."""
-        matching = [
-            1.0,
-            float(np.log(max(self.num_inliers, 1))),
-            self.inlier_ratio,
-            min(self.rival_ratio, MAX_RIVAL_RATIO),
-        ]
+        inliers = max(1, min(self.num_inliers, ENOUGH_INLIERS))
+        matching = [1.0, float(np.log(inliers)), min(self.rival_ratio, MAX_RIVAL_RATIO)]
         if not has_depth:
             return np.array(matching)
-        return np.array(
-            [
-                *matching,
-                _known(self.depth_agreement, 0.0),
-                _known(self.see_through, 1.0),
-                float(np.log(max(self.num_compared, 1))),
-            ]
-        )
+        solid = self.num_agree + self.num_see_through
+        doubt = (self.num_see_through + DOUBT_SEE_THROUGH) / (solid + DOUBT_COMPARED)
+        return np.array([*matching, -float(np.log(doubt)), self.num_agree / (self.num_compared + DOUBT_COMPARED)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +113,3 @@ def fit_logistic(features: Float64Array, is_right: Float64Array, *, ridge: float
 def sigmoid(log_odds: Float64Array | float) -> Float64Array:
     """Log odds to probability; as a tanh, it cannot overflow."""
     return np.asarray(0.5 * (1 + np.tanh(0.5 * np.asarray(log_odds))))
-
-
-def _known(value: float, otherwise: float) -> float:
-    """`value`, or the pessimistic reading of a value that could not be measured."""
-    return value if np.isfinite(value) else otherwise

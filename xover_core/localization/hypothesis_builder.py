@@ -127,10 +127,9 @@ class HypothesisBuilder:
         comparison = self._compare_depth(pose.T_map_camera)
         evidence = PoseEvidence(
             num_inliers=pose.num_inliers,
-            inlier_ratio=float(counts.max() / max(len(best.pairs), 1)),
             rival_ratio=rival_ratio,
-            depth_agreement=comparison.agreement,
-            see_through=comparison.see_through,
+            num_agree=comparison.num_agree,
+            num_see_through=comparison.num_see_through,
             num_compared=comparison.num_compared,
         )
         errors_px = reprojection_errors(self._query, inliers.query_rows, inliers.points_map, pose.T_map_camera)
@@ -141,7 +140,7 @@ class HypothesisBuilder:
             scene_id=best.view.keyframe.scene_id,
             keyframe_id=best.view.keyframe.keyframe_id,
             num_inliers=pose.num_inliers,
-            inlier_ratio=evidence.inlier_ratio,
+            inlier_ratio=float(counts.max() / max(len(best.pairs), 1)),
             reprojection_error_px=float(np.median(errors_px)),
             depth_agreement=comparison.agreement,
             see_through=comparison.see_through,
