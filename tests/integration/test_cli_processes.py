@@ -89,6 +89,18 @@ def test_a_stubborn_node_is_not_left_running(start, tmp_path):
         process.check_running()
 
 
+def test_a_file_tells_that_a_node_is_up(start, tmp_path):
+    with start("obedient") as process:
+        process.wait_for_file(tmp_path / "obedient.log", TIMEOUT_S)
+        with pytest.raises(BackendUnavailableError, match=r"did not make .*never"):
+            process.wait_for_file(tmp_path / "never", 0.1)
+
+
+def test_a_node_that_fails_is_not_waited_for(start, tmp_path):
+    with start("failing") as process, pytest.raises(BackendUnavailableError, match="ended with code 3"):
+        process.wait_for_file(tmp_path / "never", TIMEOUT_S)
+
+
 def test_nodes_stay_on_this_machine_and_in_the_users_domain(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", "77")
     environment = ros_environment()

@@ -38,6 +38,7 @@ _FRAME_RATE_HZ = 2.5
 _STOPS_PER_ROOM = 1
 _PLAY_TIMEOUT_S = 600.0
 _FINISH_TIMEOUT_S = 120.0
+_START_TIMEOUT_S = 60.0
 _STOP_TIMEOUT_S = 20.0
 
 
@@ -186,6 +187,8 @@ def _localize(paths: DemoPaths) -> None:
     every_frame = {"update_min_d": 0.0, "update_min_a": 0.0, "max_rate_hz": 0.0}
     parameters = {**_INPUTS, **every_frame, "map_file": str(paths.map_file)}
     with start("xover_ros.demo_recorder", {"output": str(paths.answers)}) as recorder:
+        # the first answers count too
+        recorder.wait_for_file(paths.answers, _START_TIMEOUT_S)
         with start("xover_ros.localizer_node", parameters) as localizer:
             with start("xover_ros.bag_player", _playing(paths.query_bag)) as player:
                 player.wait(_PLAY_TIMEOUT_S)

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from xover_core.errors import BackendUnavailableError
 
 _NUM_DOMAINS = 100
 _LOG_TAIL_LINES = 15
+_POLL_PERIOD_S = 0.05
 
 
 def check_ros() -> None:
@@ -92,6 +94,15 @@ class RosProcess:
         """Raise BackendUnavailableError with the end of the log if the node has ended."""
         if self._process.poll() is not None:
             raise self._failure(f"ended with code {self._process.returncode}")
+
+    def wait_for_file(self, path: Path, timeout_s: float) -> None:
+        """Wait until the node has made a file, as a sign that it is up; raises as `wait` does."""
+        deadline = time.monotonic() + timeout_s
+        while not path.exists():
+            self.check_running()
+            if time.monotonic() > deadline:
+                raise self._failure(f"did not make {path} within {timeout_s:.0f} s")
+            time.sleep(_POLL_PERIOD_S)
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the node ends by itself, successfully.
