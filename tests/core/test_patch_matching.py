@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from xover_core.config import MatchingSettings
-from xover_core.localization.patch_matching import match_patches, match_to_points
+from xover_core.localization.patch_matching import argmax_of_columns, match_patches, match_to_points
 
 GRID_A, GRID_B = (6, 7), (5, 9)
 EVERYTHING = MatchingSettings(
@@ -154,3 +154,9 @@ def test_smallest_grids_match_themselves(grid, random):
     pairs = match_patches(a, a, grid, grid, MatchingSettings())
     np.testing.assert_array_equal(pairs.rows_a, pairs.rows_b)
     assert len(pairs) == len(a)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 3), (31, 4), (32, 7), (33, 7), (100, 40), (16 * 9 + 1, 50)])
+def test_argmax_of_columns_is_numpys(shape, random):
+    matrix = random.integers(0, 5, size=shape).astype(np.float32)  # few values, so many ties
+    np.testing.assert_array_equal(argmax_of_columns(matrix), matrix.argmax(axis=0))
