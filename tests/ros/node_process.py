@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 TIMEOUT_S = 30.0
+ORDERLY_END_S = 5.0
 CAMERA_REMAPS = {
     "rgb/image": "/camera/color/image_raw",
     "depth/image": "/camera/depth/image_raw",
@@ -64,8 +65,13 @@ class NodeProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # a killed process leaves its shared-memory ports behind, on which the next nodes may wait for a while
         if self._process.poll() is None:
-            self._process.kill()
+            self._process.send_signal(signal.SIGINT)
+            try:
+                self._process.wait(ORDERLY_END_S)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
         self._process.wait()
 
     @property
