@@ -56,6 +56,8 @@ def heard(recordings: Recordings, map_file: Path, probe: Probe, tmp_path_factory
         "transform_tolerance": TOLERANCE_S,
     }
     with NodeProcess("localizer_node", folder / "localizer.log", parameters, remaps=COMPRESSED) as localizer:
+        # what is published before the probe has found the localizer is lost; the state comes late, too
+        probe.wait_until(lambda: heard.states, "the localizer's first state")
         play(recordings.query_bag, folder)
         probe.spin(0.5)
         assert localizer.stop() == 0, localizer.log
