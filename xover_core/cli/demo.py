@@ -24,16 +24,16 @@ Make a procedural apartment, record two walks through it as rosbag2, build a map
 node, and localize the second with the localizer node, which starts without knowing where it is. All of it runs over
 DDS, in its own domain, on this machine only."""
 
-_REMAPS = {
+DEMO_REMAPS = {
     "rgb/image": "/camera/color/image_raw",
     "depth/image": "/camera/depth/image_raw",
     "rgb/camera_info": "/camera/color/camera_info",
     "odom": "/odom",
     "pose_in": "/ground_truth/pose",
 }
-_INPUTS: dict[str, str | float | bool] = {"use_sim_time": True, "image_reliability": "reliable"}
-_BASE_FRAME = "base_link"
-_CAMERA_FRAME = "camera_color_optical_frame"
+DEMO_INPUTS: dict[str, str | float | bool] = {"use_sim_time": True, "image_reliability": "reliable"}
+BASE_FRAME = "base_link"
+CAMERA_FRAME = "camera_color_optical_frame"
 _FRAME_RATE_HZ = 2.5
 _STOPS_PER_ROOM = 1
 _PLAY_TIMEOUT_S = 600.0
@@ -166,7 +166,7 @@ def _record_walk(bag: Path, seed: int, num_rooms: int, *, walk_seed: int, is_rev
         rate_hz=_FRAME_RATE_HZ,
         stops_per_room=_STOPS_PER_ROOM,
     )
-    frames = BagFrames(base=_BASE_FRAME, optical=_CAMERA_FRAME, T_base_camera=walk.T_base_camera)
+    frames = BagFrames(base=BASE_FRAME, optical=CAMERA_FRAME, T_base_camera=walk.T_base_camera)
     with frame_progress(bag.name) as progress:
         write_bag(bag, walk, frames=frames, progress=progress)
 
@@ -174,7 +174,7 @@ def _record_walk(bag: Path, seed: int, num_rooms: int, *, walk_seed: int, is_rev
 def _build_map(paths: DemoPaths) -> None:
     """Play the first bag into the mapper node; it finishes the map when it is asked to end."""
     start = _node_starter(paths)
-    with start("xover_ros.mapper_node", {**_INPUTS, "map_file": str(paths.map_file)}) as mapper:
+    with start("xover_ros.mapper_node", {**DEMO_INPUTS, "map_file": str(paths.map_file)}) as mapper:
         with start("xover_ros.bag_player", _playing(paths.map_bag)) as player:
             player.wait(_PLAY_TIMEOUT_S)
         mapper.interrupt(_FINISH_TIMEOUT_S)
@@ -185,7 +185,7 @@ def _localize(paths: DemoPaths) -> None:
     start = _node_starter(paths)
     # every frame is processed, also while the robot stands still, so that every frame is measured
     every_frame = {"update_min_d": 0.0, "update_min_a": 0.0, "max_rate_hz": 0.0}
-    parameters = {**_INPUTS, **every_frame, "map_file": str(paths.map_file)}
+    parameters = {**DEMO_INPUTS, **every_frame, "map_file": str(paths.map_file)}
     with start("xover_ros.demo_recorder", {"output": str(paths.answers)}) as recorder:
         # the first answers count too
         recorder.wait_for_file(paths.answers, _START_TIMEOUT_S)
@@ -204,7 +204,7 @@ def _node_starter(paths: DemoPaths) -> Callable[[str, Mapping[str, str | float |
 
     def start(module: str, parameters: Mapping[str, str | float | bool]) -> RosProcess:
         log_path = paths.logs / f"{module.rpartition('.')[2]}.log"
-        return RosProcess(module, environment=environment, log_path=log_path, parameters=parameters, remaps=_REMAPS)
+        return RosProcess(module, environment=environment, log_path=log_path, parameters=parameters, remaps=DEMO_REMAPS)
 
     return start
 
@@ -225,7 +225,7 @@ def _evaluate(paths: DemoPaths, mapping_s: float) -> EvaluationRun:
 
     recording = open_sequence(paths.query_bag)
     answers = read_recorded_answers(paths.answers)
-    records = records_of_answers(answers, recording, base_frame=_BASE_FRAME, camera_frame=_CAMERA_FRAME)
+    records = records_of_answers(answers, recording, base_frame=BASE_FRAME, camera_frame=CAMERA_FRAME)
     done = evaluate_answers(
         records, recording, paths.map_file, XoverSettings(), title="xover demo", mapping_s=mapping_s
     )

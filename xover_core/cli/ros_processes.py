@@ -90,6 +90,11 @@ class RosProcess:
         self._process.wait()
         self._log.close()
 
+    @property
+    def pid(self) -> int:
+        """Process id of the node."""
+        return self._process.pid
+
     def check_running(self) -> None:
         """Raise BackendUnavailableError with the end of the log if the node has ended."""
         if self._process.poll() is not None:
