@@ -52,8 +52,8 @@ class RunnableNode(Protocol):
 def use_one_blas_thread() -> None:
     """Before NumPy is imported: products of small matrices in one thread, unless the user wants it otherwise.
 
-    A second thread mostly waits for the first, at full speed: at 10 Hz on two cores it doubled the processor time of
-    the localizer, and answered no more frames.
+    At 10 Hz on two cores a second thread costs the localizer nearly twice the processor time for a tenth more frames
+    (docs/benchmarks.md); the camera driver and the rest of the robot need that core.
     """
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
