@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 
 from xover_core.datasets.image_file_sequence import FrameFiles, ImageFileSequence
+from xover_core.datasets.image_files import index_images
 from xover_core.datasets.intrinsics_file import INTRINSICS_FILE, read_intrinsics
 from xover_core.datasets.text_rows import TextRow, parse_pose, parse_stamp_ns, read_rows
 from xover_core.errors import DatasetError
@@ -36,8 +37,8 @@ def open_folder_sequence(path: Path) -> ImageFileSequence:
         DatasetError: a missing or empty part, a wrong row, an index that occurs twice.
     """
     image_format = read_intrinsics(path / INTRINSICS_FILE)
-    color_paths = _index_images(path / "rgb", COLOR_SUFFIXES)
-    depth_paths = _index_images(path / "depth", DEPTH_SUFFIXES)
+    color_paths = index_images(path / "rgb", COLOR_SUFFIXES)
+    depth_paths = index_images(path / "depth", DEPTH_SUFFIXES)
     frames: dict[int, FrameFiles] = {}
     for row in read_rows(path / _POSES_FILE):
         index = _parse_index(row)
@@ -50,22 +51,6 @@ def open_folder_sequence(path: Path) -> ImageFileSequence:
     if num_unnamed:
         _LOGGER.warning("recording %s: %d images have no row in %s and are left out", path, num_unnamed, _POSES_FILE)
     return ImageFileSequence("/".join(path.resolve().parts[-2:]), list(frames.values()), image_format)
-
-
-def _index_images(folder: Path, suffixes: tuple[str, ...]) -> dict[int, Path]:
-    """Image files of a folder by the number in their name; DatasetError when there are none or a number is double."""
-    if not folder.is_dir():
-        raise DatasetError(f"{folder}: this folder of the recording does not exist; is the recording complete?")
-    paths: dict[int, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.suffix.lower() not in suffixes or not path.stem.isdecimal():
-            continue
-        other = paths.setdefault(int(path.stem), path)
-        if other is not path:
-            raise DatasetError(f"{folder}: {other.name} and {path.name} have the same index; keep one of them.")
-    if not paths:
-        raise DatasetError(f"{folder}: expected images named by their index ({', '.join(suffixes)}), found none.")
-    return paths
 
 
 def _parse_index(row: TextRow) -> int:

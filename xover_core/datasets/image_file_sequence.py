@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from xover_core.datasets.image_files import read_color, read_depth
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.errors import DatasetError, SensorDataError
+from xover_core.geometry.depth import valid_share
+from xover_core.geometry.depth_registration import DepthRegistration
 from xover_core.sensors.camera_info import Undistorter
 from xover_core.types import CameraIntrinsics, Float32Array, Mat4, RgbdFrame
 
@@ -24,13 +26,17 @@ MAX_UNREADABLE_IN_A_ROW = 10  # one damaged file is an accident, ten are a damag
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameFiles:
-    """Where one frame lies, and its pose when the recording knows it."""
+    """Where one frame lies, and its pose when the recording knows it.
+
+    `intrinsics` are those of this frame where not all frames of the recording have the same.
+    """
 
     name: str
     stamp_ns: int
     color_path: Path
     depth_path: Path
     T_world_camera: Mat4 | None
+    intrinsics: CameraIntrinsics | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,19 +48,26 @@ class ImageFormat:
         depth_scale: units of the depth images per metre.
         invalid_raw: a raw depth besides 0 that means "no reading".
         undistorter: takes the images to those of a pinhole camera; None when they are so already.
+        registration: takes depth to the colour camera; None when it is registered already.
+        min_depth: nearer readings are errors of the sensor, m.
+        min_valid_depth: frames with a smaller share of depth readings are left out.
     """
 
     intrinsics: CameraIntrinsics
     depth_scale: float
     invalid_raw: int | None = None
     undistorter: Undistorter | None = None
+    registration: DepthRegistration | None = None
+    min_depth: float = 0.0
+    min_valid_depth: float = 0.0
 
 
 class ImageFileSequence:
     """An `RgbdSequence` over image files, in order of time, read one frame at a time.
 
     A file that cannot be decoded is skipped with a warning and counted in `num_skipped`. Many of them in a row, or
-    images of another size than the camera's, end the iteration with a DatasetError.
+    images of another size than the camera's, end the iteration with a DatasetError. Frames with too little depth are
+    counted in `num_refused`.
     """
 
     def __init__(self, name: str, frames: Sequence[FrameFiles], image_format: ImageFormat) -> None:
@@ -69,6 +82,7 @@ class ImageFileSequence:
         self._frames = sorted(frames, key=lambda frame: frame.stamp_ns)
         self._format = image_format
         self.num_skipped = 0
+        self.num_refused = 0
         for frame in self._frames:
             for path in (frame.color_path, frame.depth_path):
                 if not path.is_file():
@@ -80,7 +94,7 @@ class ImageFileSequence:
         return self._name
 
     def __len__(self) -> int:
-        """Number of frames, those included that turn out to be unreadable."""
+        """Number of frames, those included that turn out to be unreadable or to have too little depth."""
         return len(self._frames)
 
     def __iter__(self) -> Iterator[SequenceItem]:
@@ -89,7 +103,7 @@ class ImageFileSequence:
         Raises:
             DatasetError: too many unreadable files in a row, or images of another size than the camera's.
         """
-        self.num_skipped = 0
+        self.num_skipped = self.num_refused = 0
         num_in_a_row = 0
         for files in self._frames:
             try:
@@ -100,14 +114,25 @@ class ImageFileSequence:
                 self._report_unreadable(files, num_in_a_row, error)
             else:
                 num_in_a_row = 0
-                yield self._make_item(files, rgb, depth)
+                if valid_share(depth) < self._format.min_valid_depth:
+                    self.num_refused += 1
+                else:
+                    yield self._make_item(files, rgb, depth)
+        if self.num_refused:
+            _LOGGER.warning(
+                "recording %s: %d of %d frames are left out because less than %.0f %% of them has depth",
+                self._name,
+                self.num_refused,
+                len(self._frames),
+                100 * self._format.min_valid_depth,
+            )
 
     def _read_images(self, files: FrameFiles) -> tuple[NDArray[np.uint8], Float32Array]:
         """Colour and depth of one frame; DatasetError when a file cannot be decoded."""
         rgb = read_color(files.color_path)
-        return rgb, read_depth(
-            files.depth_path, depth_scale=self._format.depth_scale, invalid_raw=self._format.invalid_raw
-        )
+        depth = read_depth(files.depth_path, depth_scale=self._format.depth_scale, invalid_raw=self._format.invalid_raw)
+        depth[depth < self._format.min_depth] = 0
+        return rgb, depth
 
     def _report_unreadable(self, files: FrameFiles, num_in_a_row: int, error: DatasetError) -> None:
         """Log one skipped frame, or raise DatasetError when it is one too many."""
@@ -119,11 +144,14 @@ class ImageFileSequence:
 
     def _make_item(self, files: FrameFiles, rgb: NDArray[np.uint8], depth: Float32Array) -> SequenceItem:
         """The frame with its pose; DatasetError when the images do not have the camera's size."""
-        undistorter = self._format.undistorter
+        undistorter, registration = self._format.undistorter, self._format.registration
+        intrinsics = files.intrinsics or self._format.intrinsics
         try:
+            if registration is not None:
+                depth = registration.apply(depth)
             if undistorter is not None:
                 rgb, depth = undistorter.undistort_color(rgb), undistorter.undistort_depth(depth)
-            frame = RgbdFrame(stamp_ns=files.stamp_ns, rgb=rgb, depth=depth, intrinsics=self._format.intrinsics)
+            frame = RgbdFrame(stamp_ns=files.stamp_ns, rgb=rgb, depth=depth, intrinsics=intrinsics)
         except SensorDataError as error:
             raise DatasetError(
                 f"recording {self._name}: frame {files.name} does not fit the intrinsics of the recording: {error}"

@@ -10,7 +10,10 @@ from xover_core.datasets.bag_access import is_bag
 from xover_core.datasets.bag_reader import BagSequence
 from xover_core.datasets.bag_topics import BagTopics
 from xover_core.datasets.folder_sequence import is_folder_layout, open_folder_sequence
+from xover_core.datasets.matterport_sequence import is_matterport_layout, open_matterport_sequence
 from xover_core.datasets.rgbd_sequence import RgbdSequence
+from xover_core.datasets.scannet_sens import is_sens_layout, open_sens_sequence
+from xover_core.datasets.scannet_sequence import is_scannet_layout, open_scannet_sequence
 from xover_core.datasets.seven_scenes_sequence import is_seven_scenes_layout, open_seven_scenes_sequence
 from xover_core.datasets.tum_sequence import is_tum_layout, open_tum_sequence
 from xover_core.errors import DatasetError
@@ -23,6 +26,9 @@ _LAYOUTS: tuple[tuple[str, Callable[[Path], bool], Callable[[Path], RgbdSequence
         is_seven_scenes_layout,
         open_seven_scenes_sequence,
     ),
+    ("Matterport3D's undistorted_camera_parameters/", is_matterport_layout, open_matterport_sequence),
+    ("ScanNet's color/ depth/ pose/ intrinsic/", is_scannet_layout, open_scannet_sequence),
+    ("ScanNet's .sens file", is_sens_layout, open_sens_sequence),
 )
 
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from xover_core.datasets.image_file_sequence import FrameFiles, ImageFileSequence, ImageFormat
 from xover_core.datasets.intrinsics_file import INTRINSICS_FILE, read_intrinsics
-from xover_core.datasets.text_rows import parse_numbers, read_rows
+from xover_core.datasets.matrix_file import read_matrix, rigid_pose
+from xover_core.datasets.text_rows import read_rows
 from xover_core.errors import DatasetError
 from xover_core.types import CameraIntrinsics, Mat4
 
@@ -27,7 +28,6 @@ _INVALID_DEPTH = 65535
 _FRAMES_PER_SECOND = 30
 _SEQUENCE_NS = 1000 * 10**9
 _SPLIT_FILES = ("TrainSplit.txt", "TestSplit.txt")
-_MAX_ROTATION_ERROR = 0.05  # the poses come from tracking and are rounded; beyond this they are no rotation
 
 
 def is_seven_scenes_layout(path: Path) -> bool:
@@ -101,20 +101,8 @@ def _read_folder(folder: Path) -> list[FrameFiles]:
 
 def _read_pose(path: Path) -> Mat4 | None:
     """A (4, 4) pose; its rotation is made exactly orthonormal. None for the NaN of lost tracking."""
-    rows = list(read_rows(path))
-    if len(rows) != 4 or any(len(row.words) != 4 for row in rows):
-        raise DatasetError(f"{path}: expected a pose of 4 rows with 4 numbers, got {len(rows)} rows.")
-    pose = np.array([parse_numbers(row, 0, 4, "4 numbers of a pose") for row in rows])
-    if np.isnan(pose).any():
-        return None
-    if not np.isfinite(pose).all():
-        raise DatasetError(f"{path}: expected finite numbers, got {pose.tolist()}.")
-    u, _, vt = np.linalg.svd(pose[:3, :3])
-    rotation = u @ vt
-    if np.abs(rotation - pose[:3, :3]).max() > _MAX_ROTATION_ERROR or np.linalg.det(rotation) < 0:
-        raise DatasetError(f"{path}: expected a rotation in the upper left 3x3 part, got {pose[:3, :3].tolist()}.")
-    pose[:3, :3] = rotation
-    return pose
+    matrix = read_matrix(path)
+    return None if np.isnan(matrix).any() else rigid_pose(matrix, str(path))
 
 
 def _image_format(folder: Path) -> ImageFormat:
