@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
@@ -45,7 +46,9 @@ def override(settings: SettingsT, values: Mapping[str, Any]) -> SettingsT:
 def _replace(settings: SettingsT, path: list[str], value: Any) -> SettingsT:
     """Replace one leaf, rebuilding (and so checking) the groups on the way."""
     name, *rest = path
-    new = _replace(getattr(settings, name), rest, value) if rest else value
+    # YAML has lists only; settings of several values are tuples
+    leaf = tuple(value) if isinstance(value, list) else value
+    new = _replace(getattr(settings, name), rest, value) if rest else leaf
     return dataclasses.replace(settings, **{name: new})  # type: ignore[type-var]
 
 
@@ -61,7 +64,12 @@ def flat_values(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def load_settings(path: Path, base: XoverSettings | None = None) -> XoverSettings:
-    """Read a YAML file (nested or dotted keys) over `base`, or over the defaults.
+    """Read a YAML file (nested or dotted keys) over `base`, or over the defaults; errors as `load_settings_over`."""
+    return load_settings_over(path, base or XoverSettings())
+
+
+def load_settings_over(path: Path, base: SettingsT) -> SettingsT:
+    """Read a YAML file (nested or dotted keys) over any tree of settings.
 
     Raises:
         ConfigError: the file is missing or no YAML mapping, or a key or value is refused.
@@ -74,7 +82,7 @@ def load_settings(path: Path, base: XoverSettings | None = None) -> XoverSetting
     if not isinstance(tree, Mapping):
         raise ConfigError(f"settings file {path}: expected a mapping of settings, got {type(tree).__name__}.")
     try:
-        return override(base or XoverSettings(), flat_values(tree))
+        return override(base, flat_values(tree))
     except ConfigError as error:
         raise ConfigError(f"settings file {path}: {error}") from error
 
@@ -89,8 +97,14 @@ def dump_settings(settings: Settings) -> str:
             group = ".".join(parents)
             lines.extend([f"{group}:"] if group else [])
         indent = "  " if parents else ""
-        lines.append(f"{indent}{name}: {yaml.safe_dump(value).splitlines()[0]}  # {spec.metadata['text']}")
+        lines.append(f"{indent}{name}: {_one_line(value)}  # {spec.metadata['text']}")
     return "\n".join(lines) + "\n"
+
+
+def _one_line(value: Any) -> str:
+    """YAML of a leaf."""
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True, width=math.inf).splitlines()[0]
 
 
 def preset_names() -> list[str]:
