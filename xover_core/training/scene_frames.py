@@ -79,10 +79,14 @@ class SceneFrames:
     def geometry(self, frames: Sequence[int]) -> FrameGeometry:
         """Patch positions, depth and cameras of these frames, in this order; at least one."""
         return make_frame_geometry(
-            [metres_from_raw(self.depths_mm[frame], depth_scale=_MM_PER_M) for frame in frames],
+            list(self.depths(frames)),
             [self.intrinsics[frame] for frame in frames],
             [self.T_world_camera[frame] for frame in frames],
         )
+
+    def depths(self, frames: Sequence[int]) -> Float32Array:
+        """(B, H, W) float32 metres of these frames, in this order; 0 = no reading."""
+        return metres_from_raw(self.depths_mm[np.asarray(frames, dtype=np.intp)], depth_scale=_MM_PER_M)
 
     def image_tensor(self, frames: Sequence[int]) -> Tensor:
         """(B, 3, H, W) float32 images in [0, 1] of these frames, in this order."""
