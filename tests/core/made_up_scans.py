@@ -149,3 +149,41 @@ def make_sens(path: Path, numbers: tuple[int, ...] = (0, 1, 2), *, color_kind: i
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"".join(parts))
     return path
+
+
+# A room of colours: its floor and two walls, two chairs and a desk, in blocks that every frame shows elsewhere.
+LABEL_COLORS = {
+    1: (150, 60, 60),
+    2: (60, 150, 60),
+    3: (60, 60, 150),
+    4: (150, 150, 60),
+    5: (150, 60, 150),
+    6: (60, 150, 150),
+}
+RAW_CATEGORY = {1: 3, 2: 1, 3: 1, 4: 2, 5: 2, 6: 1163}
+LABEL_TABLE_ROWS = ((1, "wall", "wall"), (2, "chair", "chair"), (3, "floor", "floor"), (1163, "object", "otherprop"))
+_BLOCKS = (6, 8)
+
+
+def write_label_table(path: Path) -> Path:
+    """The columns that are read, and one of the many others."""
+    rows = [f"{number}\t{raw}\t7\t{nyu}" for number, raw, nyu in LABEL_TABLE_ROWS]
+    path.write_text("\n".join(["id\traw_category\tcount\tnyu40class", *rows]) + "\n")
+    return path
+
+
+def make_labelled_scan(path: Path, num_frames: int = 6, *, has_instances: bool = True) -> Path:
+    """Colour and label images; labels have half the size of colour. A column of blocks is not labelled."""
+    rng = np.random.default_rng(0)
+    colors = np.array([(0, 0, 0), *LABEL_COLORS.values()])
+    raw = np.array([0, *RAW_CATEGORY.values()], np.uint16)
+    for number in range(num_frames):
+        objects = rng.integers(1, 7, _BLOCKS)
+        image = colors[objects].repeat(40, axis=0).repeat(40, axis=1) + rng.integers(-9, 10, (240, 320, 3))
+        write_image(path / "color" / f"{number}.png", image.astype(np.uint8)[:, :, ::-1])
+        objects[:, 0] = 0
+        labels = objects.repeat(20, axis=0).repeat(20, axis=1)
+        write_image(path / "label-filt" / f"{number}.png", raw[labels])
+        if has_instances:
+            write_image(path / "instance-filt" / f"{number}.png", labels.astype(np.uint8))
+    return path

@@ -7,6 +7,7 @@ import json
 
 import cv2
 import pytest
+from made_up_scans import make_labelled_scan, write_label_table
 
 from xover_core.cli.main import main
 from xover_core.datasets.bag_writer import write_bag
@@ -75,6 +76,18 @@ def test_linear_probe(tmp_path, capsys, small_sift):
     assert "tested on walk 1, 4 frames" in capsys.readouterr().out
     for task in ("things", "stuff"):
         assert rows["rootsift-pca64", task]["miou"] > rows["most frequent", task]["miou"]
+
+
+def test_linear_probe_on_a_scan(tmp_path, capsys, small_sift):
+    scan = make_labelled_scan(tmp_path / "scene0000_00")
+    table = write_label_table(tmp_path / "table.tsv")
+    options = (scan, "--label-table", table, "--num-frames", 3, "--max-iterations", 20)
+    rows = run(tmp_path, "linear-probe", *options)
+    assert "linear probe on scene0000_00: trained on the scan, 3 frames" in capsys.readouterr().out
+    assert {row["task"] for row in rows} == {"things", "stuff"}
+    assert {row["feature"] for row in rows} >= {"most frequent", "raw-16px", "rootsift-pca64"}
+    assert main(["protocol", "linear-probe", str(tmp_path)]) == 2
+    assert "expected a ScanNet scan" in capsys.readouterr().err
 
 
 def test_a_recording_that_is_not_there(tmp_path, capsys):

@@ -12,7 +12,14 @@ from xover_core.datasets.procedural import ObjectClass
 from xover_core.datasets.procedural.scene import Shape
 from xover_core.errors import DatasetError
 from xover_core.evaluation.protocols import softmax_regression
-from xover_core.evaluation.protocols.labelled_patches import STUFF_NAMES, LabelledView, patch_labels, stuff_of
+from xover_core.evaluation.protocols.apartment_labels import APARTMENT_STUFF, apartment_stuff
+from xover_core.evaluation.protocols.labelled_patches import (
+    UNLABELLED,
+    LabelledScene,
+    LabelledView,
+    patch_labels,
+    spread_indices,
+)
 from xover_core.evaluation.protocols.linear_probe import MOST_FREQUENT, make_task, measure_linear_probe
 from xover_core.evaluation.protocols.patch_sources import PatchFeature, protocol_grid, unit_rows
 from xover_core.evaluation.protocols.protocol_settings import LinearProbeSettings
@@ -107,15 +114,40 @@ def test_labels_are_read_at_the_centres_of_patches():
     assert abs(found[row] % 320 - pixels[row, 0]) <= 0.5
 
 
-def apartment():
+def test_labels_may_have_another_size_than_the_image():
+    instance = np.random.default_rng(0).integers(0, 9, (30, 40)).astype(np.int32)
+    large = instance.repeat(16, axis=0).repeat(16, axis=1)
+    rgb = np.zeros((240, 320, 3), np.uint8)
+    np.testing.assert_array_equal(patch_labels(instance, rgb), instance.ravel())
+    np.testing.assert_array_equal(patch_labels(large, rgb), instance.ravel())
+
+
+@pytest.mark.parametrize(("count", "wanted", "expected"), [(10, 3, [0, 4, 9]), (3, 9, [0, 1, 2]), (1, 4, [0])])
+def test_frames_are_evenly_spread(count, wanted, expected):
+    assert spread_indices(count, wanted) == expected
+
+
+def test_which_object_of_an_apartment_is_what():
     box = primitive(Shape.BOX, (0, 0, 0.5), (0.5, 0.5, 0.5))
     kinds = (ObjectClass.WALL, ObjectClass.WALL, ObjectClass.SOFA, ObjectClass.CHAIR)
-    return hand_built(*(scene_object(i, kind, (0.0, 0.0, 0.0), box) for i, kind in enumerate(kinds, start=1)))
+    apartment = hand_built(*(scene_object(i, kind, (0.0, 0.0, 0.0), box) for i, kind in enumerate(kinds, start=1)))
+    found = apartment_stuff(apartment)
+    names = {item: APARTMENT_STUFF[place] for item, place in found.items()}
+    assert names == {0: "outside", 1: "wall", 2: "wall", 3: "objects", 4: "objects"}
 
 
-def test_which_object_is_what():
-    names = [STUFF_NAMES[i] for i in stuff_of(apartment(), np.array([0, 1, 2, 3, 4]))]
-    assert names == ["outside", "wall", "wall", "objects", "objects"]
+def scene_of(train, test):
+    """Two walls, two things."""
+    return LabelledScene(
+        name="test",
+        train=train,
+        test=test,
+        train_name="here",
+        test_name="there",
+        stuff_names=("wall", "floor", "objects"),
+        stuff_of={1: 0, 2: 0, 3: 2, 4: 2},
+        notes=("a note",),
+    )
 
 
 class ColorSource:
@@ -140,8 +172,8 @@ FEATURES = [PatchFeature(name="color", source=ColorSource())]
 
 
 def rows_of(colors, **settings):
-    task = make_task(apartment(), (view(0, colors=colors),), (view(1, colors=colors),), 10)
-    done = measure_linear_probe("test", task, FEATURES, LinearProbeSettings(**settings))
+    task = make_task(scene_of((view(0, colors=colors),), (view(1, colors=colors),)), 10)
+    done = measure_linear_probe(task, FEATURES, LinearProbeSettings(**settings))
     return {(row.feature, row.task): row for row in done.report.rows}
 
 
@@ -171,17 +203,31 @@ def test_the_same_frames_are_easier():
     views = [(view(seed, colors=DISTINCT),) for seed in (0, 1)]
     scores = []
     for test in views:
-        task = make_task(apartment(), views[0], test, 10)
-        rows = measure_linear_probe("test", task, noise, LinearProbeSettings()).report.rows
+        task = make_task(scene_of(views[0], test), 10)
+        rows = measure_linear_probe(task, noise, LinearProbeSettings()).report.rows
         scores.append(next(row.map for row in rows if row.feature == "noise"))
     assert scores[0] > scores[1] + 0.02
 
 
 def test_objects_with_few_patches_are_no_class():
     few = LabelledView(rgb=view(0, colors=DISTINCT).rgb, object_ids=np.array([1] * 600 + [2] * 595 + [3] * 5))
-    task = make_task(apartment(), (few,), (few,), 10)
+    scene = scene_of((few,), (few,))
+    task = make_task(scene, 10)
     assert task.object_ids.tolist() == [1, 2]
-    done = measure_linear_probe("test", task, FEATURES, LinearProbeSettings())
+    done = measure_linear_probe(task, FEATURES, LinearProbeSettings())
     assert done.report.facts["share_of_test_patches"] == pytest.approx(1195 / 1200)
     with pytest.raises(DatasetError, match="use more frames"):
-        make_task(apartment(), (few,), (few,), 599)
+        make_task(scene, 599)
+
+
+def test_unlabelled_patches_are_no_class():
+    ids = view(0, colors=DISTINCT).object_ids.copy()
+    ids[:300] = UNLABELLED
+    half = LabelledView(rgb=view(0, colors=DISTINCT).rgb, object_ids=ids)
+    views = (half,)
+    task = make_task(scene_of(views, views), 10)
+    assert task.object_ids.tolist() == [1, 2, 3, 4]
+    report = measure_linear_probe(task, FEATURES, LinearProbeSettings()).report
+    assert report.facts["share_of_test_patches"] == pytest.approx(900 / 1200)
+    assert report.title.endswith("trained on here, 1 frames, tested on the same frames")
+    assert "a note" in report.notes

@@ -34,8 +34,9 @@ feature is solved by the 5-point method with the true length of the translation,
 aligning 3D points."""
 
 _LINEAR_PROBE = """\
-Segmentation by a linear probe as in Table 2 of LoCUS, on a procedural apartment: one linear classifier on patch
-features with a class for every object, trained on one walk through the apartment and tested on another."""
+Segmentation by a linear probe as in Table 2 of LoCUS: one linear classifier on patch features with a class for every
+object. On a procedural apartment it is trained on one walk and tested on another; on a ScanNet scan with labels it is
+trained and tested on frames in turns."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -67,7 +68,23 @@ def _add_relative_pose(protocols: Subparsers) -> None:
 
 def _add_linear_probe(protocols: Subparsers) -> None:
     parser = protocols.add_parser("linear-probe", help="segmentation by a linear classifier", description=_LINEAR_PROBE)
-    parser.add_argument("--apartment", metavar="SEED", type=int, default=0, help="default: %(default)s")
+    place = parser.add_mutually_exclusive_group()
+    place.add_argument(
+        "scan",
+        metavar="SEQUENCE_DIR",
+        type=Path,
+        nargs="?",
+        help="exported ScanNet scan with label-filt/ (instance-filt/)",
+    )
+    place.add_argument(
+        "--apartment", metavar="SEED", type=int, default=0, help="without SEQUENCE_DIR (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--label-table",
+        metavar="FILE",
+        type=Path,
+        help="scannetv2-labels.combined.tsv (default: looked for in SEQUENCE_DIR and above)",
+    )
     _add_models(parser)
     _add_outputs(parser, "test frames, true and predicted objects, by the last feature of the table")
     _add_settings(parser, LinearProbeSettings)
@@ -119,23 +136,23 @@ def run_relative_pose(args: argparse.Namespace) -> int:
 def run_linear_probe(args: argparse.Namespace) -> int:
     """Measure, print, write what was asked for."""
     from xover_core.cli.progress import frame_progress
-    from xover_core.datasets.procedural import make_apartment
+    from xover_core.evaluation.protocols.apartment_labels import label_apartment
     from xover_core.evaluation.protocols.feature_choice import PATCH_RADIUS, baseline_features, encoder_features
-    from xover_core.evaluation.protocols.labelled_patches import labelled_views
     from xover_core.evaluation.protocols.linear_probe import make_task, measure_linear_probe
+    from xover_core.evaluation.protocols.scan_labels import label_scan
 
     settings = _settings_from(args, LinearProbeSettings)
-    apartment = make_apartment(args.apartment, num_rooms=settings.num_rooms)
-    walks = (settings.train_walk,) if settings.same_frames else (settings.train_walk, settings.test_walk)
-    with frame_progress("rendering") as progress:
-        views = [labelled_views(apartment, seed, settings.num_frames, progress) for seed in walks]
-    task = make_task(apartment, views[0], views[-1], settings.min_patches)
-    images = [view.rgb for view in task.train]
+    with frame_progress("labelled views") as progress:
+        if args.scan:
+            scene = label_scan(args.scan, settings, label_table=args.label_table, progress=progress)
+        else:
+            scene = label_apartment(args.apartment, settings, progress)
+    task = make_task(scene, settings.min_patches)
+    images = [view.rgb for view in scene.train]
     features = (*baseline_features(images), *encoder_features(_models(args), images, PATCH_RADIUS))
     notes = (f"pca64 and -fitted: whitened on the {len(images)} training frames",)
     with frame_progress("linear probe") as progress:
-        name = f"apartment-{args.apartment}"
-        done = measure_linear_probe(name, task, features, settings, notes=notes, progress=progress)
+        done = measure_linear_probe(task, features, settings, notes=notes, progress=progress)
     _publish(args, done.report)
     if args.figure:
         from xover_core.evaluation.protocols.probe_figure import draw_segmentation

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Segmentation by a linear probe (LoCUS, Table 2): what a 1x1 linear classifier reads from patch features.
 
-One classifier for one apartment, with a class for every object in it. `things` asks for each piece of furniture;
-`stuff` for walls, floors and the like, by the largest logit among the objects of a class.
+One classifier for one place, with a class for every object in it. `things` asks for each piece of furniture; `stuff`
+for walls, floors and the like, by the largest logit among the objects of a class.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xover_core.datasets.procedural import Apartment
 from xover_core.errors import DatasetError
-from xover_core.evaluation.protocols.labelled_patches import STUFF_NAMES, LabelledView, stuff_of
+from xover_core.evaluation.protocols.labelled_patches import UNLABELLED, LabelledScene, LabelledView
 from xover_core.evaluation.protocols.patch_sources import PatchFeature
 from xover_core.evaluation.protocols.protocol_report import Column, ProtocolReport
 from xover_core.evaluation.protocols.protocol_settings import LinearProbeSettings
@@ -64,14 +63,12 @@ class ProbeTask:
     """Frames, and which object is which class.
 
     Attributes:
-        train: views.
-        test: views; the same ones in the variant of the released code.
+        scene: the views.
         object_ids: (K,) ascending, the object of each class.
-        stuff: (K,) place of each class in `STUFF_NAMES`.
+        stuff: (K,) place of each class in the scene's `stuff_names`.
     """
 
-    train: tuple[LabelledView, ...]
-    test: tuple[LabelledView, ...]
+    scene: LabelledScene
     object_ids: NDArray[np.int64]
     stuff: NDArray[np.int64]
 
@@ -95,26 +92,24 @@ class _Cost:
     ms_per_frame: float
 
 
-def make_task(
-    apartment: Apartment, train: tuple[LabelledView, ...], test: tuple[LabelledView, ...], min_patches: int
-) -> ProbeTask:
+def make_task(scene: LabelledScene, min_patches: int) -> ProbeTask:
     """Make a class of every object with at least `min_patches` patches in the training views.
 
     Raises:
         DatasetError: there are fewer than two.
     """
-    ids, counts = np.unique(np.concatenate([view.object_ids for view in train]), return_counts=True)
-    kept = ids[counts >= min_patches]
+    ids, counts = np.unique(np.concatenate([view.object_ids for view in scene.train]), return_counts=True)
+    kept = ids[(counts >= min_patches) & (ids != UNLABELLED)]
     if len(kept) < 2:
         raise DatasetError(
-            f"linear probe: expected at least 2 objects with {min_patches} patches each in {len(train)} training"
+            f"linear probe: expected at least 2 objects with {min_patches} patches each in {len(scene.train)} training"
             f" frames, got {len(kept)}; use more frames."
         )
-    return ProbeTask(train=train, test=test, object_ids=kept, stuff=stuff_of(apartment, kept))
+    stuff = np.array([scene.stuff_of[item] for item in kept.tolist()], np.int64)
+    return ProbeTask(scene=scene, object_ids=kept, stuff=stuff)
 
 
 def measure_linear_probe(
-    name: str,
     task: ProbeTask,
     features: Sequence[PatchFeature],
     settings: LinearProbeSettings,
@@ -125,35 +120,36 @@ def measure_linear_probe(
     """Train and test a probe on each feature, fill the table.
 
     Args:
-        name: of the apartment, for reports.
         task: frames and classes.
         features: at least one; the last is the one of pictures.
         settings: of the protocol.
-        notes: lines for people, below the table.
+        notes: lines for people, below the table, before those of the scene.
         progress: called with features done and to come.
     """
-    labels, known = _labels(task.train, task.object_ids), _labels(task.test, task.object_ids)
+    scene = task.scene
+    labels, known = _labels(scene.train, task.object_ids), _labels(scene.test, task.object_ids)
     rows = _frequency_rows(task, labels, known)
     for done, feature in enumerate(features, start=1):
         classifier, added = _measure_feature(feature, task, labels, known, settings)
         rows += added
         progress(done, len(features))
     told = float((known >= 0).mean())
-    where = "the same frames" if settings.same_frames else f"walk {settings.test_walk}, {len(task.test)} frames"
+    where = "the same frames" if scene.test is scene.train else f"{scene.test_name}, {len(scene.test)} frames"
     return LinearProbe(
         report=ProtocolReport(
             protocol=PROTOCOL,
-            title=f"linear probe on {name}: trained on walk {settings.train_walk}, {len(task.train)} frames, tested on"
+            title=f"linear probe on {scene.name}: trained on {scene.train_name}, {len(scene.train)} frames, tested on"
             f" {where}",
             notes=(
                 *notes,
+                *scene.notes,
                 f"{len(task.object_ids)} objects; {100 * told:.0f} % of the test patches lie on one of them",
             ),
             columns=_COLUMNS,
             rows=tuple(rows),
             settings=settings,
             provenance=find_provenance(),
-            recording=name,
+            recording=scene.name,
             facts={"objects": len(task.object_ids), "share_of_test_patches": told},
         ),
         task=task,
@@ -183,9 +179,10 @@ def _measure_feature(
 ) -> tuple[LinearClassifier, list[LinearProbeRow]]:
     """Train on the patches whose class is known, test likewise."""
     start = time.perf_counter()
-    train = describe_views(feature, task.train)
-    ms_per_frame = _MS_PER_S * (time.perf_counter() - start) / len(task.train)
-    test = train if task.test is task.train else describe_views(feature, task.test)
+    scene = task.scene
+    train = describe_views(feature, scene.train)
+    ms_per_frame = _MS_PER_S * (time.perf_counter() - start) / len(scene.train)
+    test = train if scene.test is scene.train else describe_views(feature, scene.test)
     train, labels = train[labels >= 0], labels[labels >= 0]
     classifier = fit_classifier(train, labels, len(task.object_ids), settings.max_iterations)
     accuracy = float((classifier.logits(train).argmax(axis=1) == labels).mean())
@@ -211,7 +208,7 @@ def _make_rows(
     cost: _Cost,
 ) -> list[LinearProbeRow]:
     """One row for things, one for stuff, from the (N, K) logits of patches with (N,) known labels."""
-    groups = np.arange(len(STUFF_NAMES))
+    groups = np.arange(len(task.scene.stuff_names))
     things = np.flatnonzero(task.stuff == groups[-1])
     merged = merge_logits(logits, task.stuff, len(groups))
     scores = {

@@ -10,7 +10,7 @@ from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xover_core.evaluation.protocols.labelled_patches import LabelledView
+from xover_core.evaluation.protocols.labelled_patches import spread_indices
 from xover_core.evaluation.protocols.linear_probe import LinearProbe, describe_views
 from xover_core.evaluation.protocols.patch_sources import protocol_grid
 from xover_core.types import Float64Array
@@ -24,14 +24,14 @@ _GOLDEN = 0.618034
 
 
 def draw_segmentation(probe: LinearProbe, path: Path) -> None:
-    """Write the picture as PNG: frames evenly chosen from the test walk; folders on the way are made."""
-    task = probe.task
-    chosen = np.unique(np.rint(np.linspace(0, len(task.test) - 1, _NUM_VIEWS)).astype(int)).tolist()
+    """Write the picture as PNG: frames evenly chosen from the test views; folders on the way are made."""
+    task, views = probe.task, probe.task.scene.test
+    chosen = spread_indices(len(views), _NUM_VIEWS)
     colors = _class_colors(len(task.object_ids))
     figure = Figure(figsize=(2.6 * len(chosen) + 0.4, 6.4), layout="constrained")
     axes = figure.subplots(3, len(chosen), squeeze=False)
     for column, index in enumerate(chosen):
-        view: LabelledView = task.test[index]
+        view = views[index]
         place = np.minimum(np.searchsorted(task.object_ids, view.object_ids), len(task.object_ids) - 1)
         truth = np.where(task.object_ids[place] == view.object_ids, place, len(task.object_ids))
         predicted = probe.classifier.logits(describe_views(probe.feature, [view])).argmax(axis=1)
