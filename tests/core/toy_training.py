@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small regression with dropout, for the tests of the training engine; run as a script, it is one training process."""
+"""A small regression for the tests of the training engine; run as a script, it is one training process."""
 
 from __future__ import annotations
 

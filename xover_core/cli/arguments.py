@@ -47,7 +47,7 @@ def settings_from(args: argparse.Namespace) -> XoverSettings:
     settings = load_preset(args.preset) if args.preset else XoverSettings()
     if args.settings:
         settings = load_settings(args.settings, settings)
-    return override(settings, dict(_key_and_value(text) for text in args.set))
+    return override(settings, dict(key_and_value(text) for text in args.set))
 
 
 def add_topic_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +69,12 @@ def open_recording(path: Path, args: argparse.Namespace) -> RgbdSequence:
     return open_sequence(path, BagTopics(**{name: value for name, value in given.items() if value is not None}))
 
 
-def _key_and_value(text: str) -> tuple[str, Any]:
-    """`a.b=1` -> ("a.b", 1); the value is read as YAML."""
+def key_and_value(text: str) -> tuple[str, Any]:
+    """`a.b=1` -> ("a.b", 1); the value is read as YAML.
+
+    Raises:
+        ConfigError: no `=`, or no YAML after it.
+    """
     key, equals, value = text.partition("=")
     if not equals:
         raise ConfigError(f"--set {text}: expected KEY=VALUE, for example --set matching.max_matches=200.")

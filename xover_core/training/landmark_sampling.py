@@ -45,6 +45,10 @@ class LandmarkSample:
         """Number of landmarks."""
         return len(self.patches)
 
+    def to(self, device: torch.device | str) -> LandmarkSample:
+        """The same on another device."""
+        return LandmarkSample(points_world=self.points_world.to(device), patches=self.patches.to(device))
+
 
 def sample_landmarks(
     geometry: FrameGeometry, settings: LandmarkSettings, generator: torch.Generator | None = None

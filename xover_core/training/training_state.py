@@ -116,7 +116,8 @@ def load_state(path: Path, parts: TrainedParts, record: Mapping[str, Any]) -> Pr
         return Progress(**json.loads(metadata["progress"]))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise TrainingError(
-            f"checkpoint {path}: does not fit this network, {type(error).__name__}: {error}; start anew in another folder."
+            f"checkpoint {path}: does not fit this network, {type(error).__name__}: {error};"
+            " start anew in another folder."
         ) from error
 
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A compact encoder before training: its first projection whitens the descriptors of the training scenes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from xover_core.networks.compact_encoder import CompactEncoder
+from xover_core.training.locus_settings import LocusNetworkSettings
+from xover_core.training.scene_source import SceneSource
+
+FORMAT = "xover-compact-1"
+# Directions of less than this share of the largest variance are noise, and are not drawn out to unit variance.
+_MIN_VARIANCE_SHARE = 1e-6
+
+
+def make_compact(settings: LocusNetworkSettings, scenes: SceneSource) -> nn.Module:
+    """A network that is, before its first step, as good as whitened descriptors."""
+    network = CompactEncoder(settings.radii)
+    mean, basis = _fit_whitening(network, scenes, settings.whitening_frames)
+    network.start_from_whitening(mean, basis)
+    return network
+
+
+def save_compact(network: nn.Module, path: Path) -> None:
+    """Write weights and radii."""
+    encoder = cast(CompactEncoder, network)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    save_file(tensors, path, {"format": FORMAT, "radii": json.dumps(encoder.radii)})
+
+
+@torch.no_grad()
+def _fit_whitening(network: CompactEncoder, scenes: SceneSource, num_frames: int) -> tuple[Tensor, Tensor]:
+    """Mean (C,) and principal directions (C, base_dim) over their deviations, of the stem's descriptors."""
+    count, total, products = 0, torch.zeros(0), torch.zeros(0)
+    for descriptors in _descriptors(network, scenes, num_frames):
+        block = descriptors.double()
+        total = total + block.sum(0) if count else block.sum(0)
+        products = products + block.T @ block if count else block.T @ block
+        count += len(block)
+    mean = total / count
+    values, vectors = torch.linalg.eigh(products / count - mean[:, None] * mean)
+    order = values.argsort(descending=True)[: network.base.out_features]
+    deviations = values[order].clamp(min=float(values.max()) * _MIN_VARIANCE_SHARE).sqrt()
+    return mean.float(), (vectors[:, order] / deviations).float()
+
+
+def _descriptors(network: CompactEncoder, scenes: SceneSource, num_frames: int) -> Iterator[Tensor]:
+    """(N, C) descriptors of frames that are spread over all scenes."""
+    per_scene = -(-num_frames // len(scenes))
+    for index in np.unique(np.linspace(0, len(scenes) - 1, min(num_frames, len(scenes))).astype(int)):
+        scene = scenes.scene(int(index))
+        for frame in np.unique(np.linspace(0, len(scene) - 1, per_scene).astype(int)):
+            geometry = scene.geometry([int(frame)])
+            images = scene.image_tensor([int(frame)])
+            yield network.stem(images, geometry.depth, geometry.intrinsics.float())[0][0]
