@@ -122,7 +122,7 @@ def embedded(K: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def make_scannet(path: Path, numbers: tuple[int, ...] = (0, 1, 2), T_base_color: Mat4 | None = None) -> Path:
-    """An exported scan. The base is the depth camera."""
+    """An exported scan. The base is the depth camera, and the colour camera stands on it somewhere else or not."""
     T_base_color = np.eye(4) if T_base_color is None else T_base_color
     for number in numbers:
         write_image(path / "color" / f"{number}.jpg", mark_image(SCANNET_COLOR, camera_pose(number) @ T_base_color))

@@ -14,6 +14,7 @@ from made_up_scans import (
     make_sens,
     mark_pixel,
     wall_depth,
+    write_matrix,
 )
 
 from xover_core.datasets.open_sequence import open_sequence
@@ -23,7 +24,7 @@ from xover_core.datasets.scannet_sequence import open_scannet_sequence
 from xover_core.errors import DatasetError
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
-from xover_core.geometry.transforms import transform_points
+from xover_core.geometry.transforms import invert, transform_points
 
 POSE_TOLERANCE = 1e-5  # poses are written with six digits, as the exporter does
 # A depth pixel (f = 57 px) 3 m away is 5 cm wide; half of it along the wall, and as much for the mark's own pixel.
@@ -54,6 +55,19 @@ def test_the_pose_is_that_of_the_colour_camera(tmp_path):
     for number, item in enumerate(sequence):
         np.testing.assert_allclose(item.T_world_camera, camera_pose(number) @ SHIFTED, atol=POSE_TOLERANCE)
     check_mark(sequence)
+
+
+def test_the_base_may_be_the_colour_camera(tmp_path):
+    path = make_scannet(tmp_path / "scan", T_base_color=SHIFTED)
+    before = list(open_sequence(path))
+    write_matrix(path / "intrinsic" / "extrinsic_color.txt", np.eye(4))
+    write_matrix(path / "intrinsic" / "extrinsic_depth.txt", invert(SHIFTED))
+    for number in range(3):
+        write_matrix(path / "pose" / f"{number}.txt", camera_pose(number) @ SHIFTED)
+    for ours, other in zip(open_sequence(path), before, strict=True):
+        np.testing.assert_allclose(ours.T_world_camera, other.T_world_camera, atol=POSE_TOLERANCE)
+        np.testing.assert_allclose(ours.frame.depth, other.frame.depth, atol=POINT_TOLERANCE)
+    check_mark(open_sequence(path))
 
 
 def test_frames_are_in_order_of_their_number_and_can_be_skipped(tmp_path):

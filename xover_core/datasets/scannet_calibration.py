@@ -28,8 +28,8 @@ class ScanNetSettings(Settings):
 class ScanNetCalibration:
     """Colour and depth camera, both fixed to a base whose pose the scan gives.
 
-    In the released scans the base is the depth camera and depth is aligned to colour, so both transforms are the
-    identity; a scan that says otherwise is taken at its word.
+    The authors say that depth of the released scans is aligned to colour already (ScanNet's issue 92), so there both
+    transforms should be the identity; a scan that says otherwise is taken at its word.
     """
 
     color: CameraIntrinsics
