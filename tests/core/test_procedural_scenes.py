@@ -56,7 +56,8 @@ def test_camera_pose_looks_where_it_should() -> None:
 def test_targets_are_looked_at_from_different_sides() -> None:
     apartment = make_apartment(3, num_rooms=1)
     proposals = ViewProposals(apartment, apartment.rooms, 70.0, np.random.default_rng(0))
-    drawn = [proposal for proposal, _ in zip(proposals.around_targets(), range(60), strict=False)]
+    drawn = list(proposals.around_targets(60))
+    assert 30 < len(drawn) < 70
     objects = {o.object_id: o for o in apartment.objects}
     in_view, headings = [], []
     for proposal in drawn:
@@ -69,6 +70,15 @@ def test_targets_are_looked_at_from_different_sides() -> None:
     assert np.mean(in_view) > MIN_SEEN_SHARE
     counts, _ = np.histogram(headings, bins=8, range=(-math.pi, math.pi))
     assert counts.min() > 0
+
+
+def test_nothing_is_proposed_where_no_place_is_free() -> None:
+    apartment = make_apartment(3, num_rooms=1)
+    nowhere = replace(apartment.rooms[0], lower=(50.0, 50.0), upper=(52.0, 52.0))
+    proposals = ViewProposals(apartment, [nowhere], 70.0, np.random.default_rng(0))
+    assert list(proposals.anywhere(10)) == []
+    assert list(proposals.around_targets(10)) == []
+    assert proposals.walk(10) == []
 
 
 def test_walk_poses_are_spaced() -> None:
@@ -126,6 +136,13 @@ def test_folder_goes_on_where_it_stopped(tmp_path: Path) -> None:
     assert len(paths) == 2
     assert paths[0].stat().st_mtime_ns == first_written
     assert SceneFolder(tmp_path).names == ("apartment-00003", "apartment-00004")
+
+
+def test_worker_processes_render_the_same(tmp_path: Path, scene: SceneFrames) -> None:
+    (path,) = render_scenes(tmp_path, replace(SETTINGS, first_seed=3, num_workers=1))
+    loaded = SceneFrames.load(path)
+    np.testing.assert_array_equal(loaded.images, scene.images)
+    np.testing.assert_array_equal(loaded.overlap, scene.overlap)
 
 
 def test_apartment_without_useful_views_is_an_error_and_left_out(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import math
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import islice
@@ -180,15 +180,16 @@ def _take_views(
     """The views of a scene: a walk, some in any direction, and the rest of things."""
     num_walk = round(settings.walk_share * settings.num_frames)
     num_random = min(round(settings.random_share * settings.num_frames), settings.num_frames - num_walk)
-    views = list(_useful(iter(proposals.walk(num_walk)), studio, num_walk))
-    views += _useful(proposals.anywhere(), studio, num_random)
-    views += _useful(proposals.around_targets(), studio, settings.num_frames - len(views))
+    views = list(_useful(proposals.walk(num_walk), studio, num_walk))
+    views += _useful(proposals.anywhere(_MAX_TRIES * num_random), studio, num_random)
+    num_left = settings.num_frames - len(views)
+    views += _useful(proposals.around_targets(_MAX_TRIES * num_left), studio, num_left)
     return views
 
 
-def _useful(proposals: Iterator[Proposal], studio: _Studio, wanted: int) -> Iterator[tuple[Proposal, RenderedView]]:
-    """The first useful views; fewer than wanted when too many are of no use."""
-    tried = ((proposal, studio.take(proposal)) for proposal in islice(proposals, _MAX_TRIES * wanted))
+def _useful(proposals: Iterable[Proposal], studio: _Studio, wanted: int) -> Iterator[tuple[Proposal, RenderedView]]:
+    """The first useful views; fewer than wanted when there are not so many."""
+    tried = ((proposal, studio.take(proposal)) for proposal in proposals)
     return islice(((proposal, view) for proposal, view in tried if view is not None), wanted)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -69,29 +70,30 @@ class ViewProposals:
         self._places = {room.room_id: [_places_around(floor, room) for floor in floors] for room in self._rooms}
         self._targets = {room.room_id: self._find_targets(room) for room in self._rooms}
 
-    def around_targets(self) -> Iterator[Proposal]:
-        """Endless: objects of one room after the other, each looked at from several sides."""
+    def around_targets(self, num_tries: int) -> Iterator[Proposal]:
+        """Objects of one room after the other, each looked at from several sides; none without free places."""
         rng = self._rng
-        while True:
+        tried = 0
+        while tried < num_tries:
             for room in self._rooms:
                 targets, weights = self._targets[room.room_id]
                 target = targets[int(rng.choice(len(targets), p=weights))]
                 num_views = int(rng.integers(4, 9))
+                tried += num_views
                 start = rng.uniform(0, 2 * math.pi)
                 for bearing in start + np.arange(num_views) * (2 * math.pi / num_views):
                     proposal = self._look_at(room, target, float(bearing + rng.normal(0, 0.3)))
                     if proposal is not None:
                         yield proposal
 
-    def anywhere(self) -> Iterator[Proposal]:
-        """Endless: free places of one room after the other, in any direction."""
+    def anywhere(self, num_tries: int) -> Iterator[Proposal]:
+        """Free places of one room after the other, in any direction; tries without a free place give none."""
         rng = self._rng
-        while True:
-            for room in self._rooms:
-                position = self._draw_place(room)
-                if position is not None:
-                    yaw, pitch_deg = rng.uniform(-math.pi, math.pi), rng.normal(-8.0, 10.0)
-                    yield Proposal(T_map_camera=self._pose(position, float(yaw), math.radians(pitch_deg)))
+        for room in islice(cycle(self._rooms), num_tries):
+            position = self._draw_place(room)
+            if position is not None:
+                yaw, pitch_deg = rng.uniform(-math.pi, math.pi), rng.normal(-8.0, 10.0)
+                yield Proposal(T_map_camera=self._pose(position, float(yaw), math.radians(pitch_deg)))
 
     def walk(self, num_frames: int) -> list[Proposal]:
         """At most this many neighbouring poses of a robot's walk through the rooms; fewer when the rooms are small."""
