@@ -56,7 +56,7 @@ class LinearProbeSettings(Settings):
     """Segmentation by a linear probe (LoCUS, Table 2)."""
 
     num_rooms: int = setting(5, "rooms of the apartment besides the corridor", minimum=1, maximum=12)
-    num_frames: int = setting(40, "frames of each walk, evenly spread", minimum=1)
+    num_frames: int = setting(40, "frames to train on, and as many to test on, evenly spread", minimum=1)
     train_walk: int = setting(0, "seed of the walk that the probe is trained on", minimum=0)
     test_walk: int = setting(1, "seed of the walk that it is tested on", minimum=0)
     same_frames: bool = setting(False, "test on the training frames, as LoCUS' released code does")
