@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import math
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,11 @@ from toy_training import BATCHES_PER_EPOCH, ToySettings, ToyTask, train
 
 from xover_core.config_io import dump_settings, load_settings_over, override
 from xover_core.errors import ModelError, TrainingError
+from xover_core.training.learning_rate import learning_rate_at
+from xover_core.training.processes import Processes
 from xover_core.training.run_folder import read_log
-from xover_core.training.trainer import StopReason
+from xover_core.training.trainer import StopReason, Trainer
+from xover_core.training.weight_average import WeightAverage
 
 # Two processes add the gradients of two batches in another order than one process does.
 SUM_TOLERANCE = 1e-6
@@ -277,6 +282,23 @@ def test_resuming_needs_a_checkpoint_of_the_same_run(tmp_path):
         train(ToyTask(toy_settings(max_steps=2)), tmp_path, resume=True)
 
 
+class TwoProcesses(Processes):
+    """Of which only one is there."""
+
+    def share_weights(self, network: torch.nn.Module) -> None:
+        pass
+
+
+def test_resuming_needs_as_many_processes(tmp_path):
+    train(ToyTask(toy_settings(max_steps=2)), tmp_path)
+    alone = ToyTask(toy_settings(max_steps=2))
+    trainer = Trainer(
+        alone, alone.settings.trainer, tmp_path, processes=TwoProcesses(device=torch.device("cpu"), size=2)
+    )
+    with pytest.raises(TrainingError, match="number of processes was 1 and is 2"):
+        trainer.run(resume=True)
+
+
 def test_what_cannot_be_trained_is_refused(tmp_path):
     with pytest.raises(TrainingError, match="needs a GPU"):
         train(ToyTask(toy_settings(precision="fp16", device="cpu")), tmp_path)
@@ -296,3 +318,73 @@ def test_progress_is_told_in_lines_where_nobody_watches(tmp_path, caplog):
     messages = [record.getMessage() for record in caplog.records]
     assert any(message.startswith("step 12 of 12: loss") for message in messages)
     assert any(message.startswith("validation after step 12: score") for message in messages)
+
+
+class FakeCurves:
+    """TensorBoard's writer."""
+
+    made: list[FakeCurves] = []  # noqa: RUF012
+
+    def __init__(self, folder: str, purge_step: int) -> None:
+        self.purge_step = purge_step
+        self.points: list[tuple[str, int]] = []
+        self.is_closed = False
+        self.made.append(self)
+
+    def add_scalar(self, tag: str, scalar_value: float, global_step: int) -> None:
+        self.points.append((tag, global_step))
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_tensorboard_gets_what_the_log_gets(tmp_path, monkeypatch):
+    module = types.ModuleType("torch.utils.tensorboard")
+    module.SummaryWriter = FakeCurves
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    monkeypatch.setattr(FakeCurves, "made", [])
+    train(ToyTask(toy_settings(max_minutes=1e-9)), tmp_path)
+    train(ToyTask(toy_settings()), tmp_path, resume=True)
+    first, second = FakeCurves.made
+    assert (first.points, first.is_closed) == ([("validation/score", 0)], True)
+    expected = [(name, line["step"]) for line in read_log(tmp_path / "log.jsonl") for name in line if name != "step"]
+    assert first.points + second.points == expected
+
+
+def test_without_tensorboard_a_message_says_so(tmp_path, monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    caplog.set_level(logging.INFO, "xover_core")
+    train(ToyTask(toy_settings(max_steps=1)), tmp_path)
+    assert any("xover[train]" in record.getMessage() for record in caplog.records)
+
+
+def test_the_learning_rate_rises_and_falls():
+    settings = toy_settings(learning_rate=1.0, warmup_steps=4, final_share=0.1).trainer
+    rates = [learning_rate_at(step, 24, settings) for step in range(25)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert rates[14] == pytest.approx(0.55)
+    assert rates[24] == pytest.approx(0.1)
+    assert all(a > b for a, b in itertools.pairwise(rates[4:]))
+    constant = toy_settings(learning_rate=1.0, warmup_steps=4, schedule="constant").trainer
+    assert [learning_rate_at(step, 24, constant) for step in (0, 4, 23)] == pytest.approx([0.2, 1, 1])
+
+
+def test_the_average_follows_and_gives_the_weights_back():
+    network = torch.nn.Linear(1, 1, bias=False)
+    average = WeightAverage(network, 0.5)
+    start = network.weight.item()
+    for step in range(30):
+        network.weight.data.fill_(start + 1)
+        average.update(step)
+    with average.applied():
+        assert network.weight.item() == pytest.approx(start + 1)
+        network.weight.data.fill_(7.0)
+    assert network.weight.item() == start + 1
+    assert average.state["weight"].item() == 7.0
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match="found 0 GPUs"):
+        Processes.join("cuda")
+    assert Processes.join("auto").device == torch.device("cpu")

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from xover_core.training.trainer import TrainingResult
 
 _DESCRIPTION = """\
-Train LoCUS patch features on folders of scenes (docs/training.md). Ctrl-C stops after the current step, --resume goes on
-from there. Several GPUs: `torchrun --nproc-per-node N -m xover_core.cli.main train locus ...`."""
+Train LoCUS patch features on folders of scenes (docs/training.md). Ctrl-C stops after the current step; --resume goes
+on. Several GPUs: `torchrun --nproc-per-node N -m xover_core.cli.main train locus ...`."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
