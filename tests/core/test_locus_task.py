@@ -97,6 +97,20 @@ def test_batches_depend_on_epoch_and_number_only(rooms):
     assert task.num_batches(0) == 2
 
 
+def test_frames_are_augmented_and_zoomed_as_set(rooms):
+    plain = make_task(rooms, augmentation__strength=0.0, zoom__probability=0.0)
+    batch = plain.load_batch(0, 0)
+    scene_batch = OverlapBatchSampler([rooms.overlap(0), rooms.overlap(1)], plain.settings.batches).epoch(0)[0]
+    scene = rooms.scene(scene_batch.scene)
+    assert torch.equal(batch.images, scene.image_tensor(scene_batch.frames))
+    assert torch.equal(batch.geometry.points_world, scene.geometry(scene_batch.frames).points_world)
+    zoomed = make_task(rooms, augmentation__strength=0.0, zoom__probability=1.0, zoom__min_scale=0.5).load_batch(0, 0)
+    assert (zoomed.geometry.intrinsics[:, 0] > batch.geometry.intrinsics[:, 0]).all()
+    augmented = make_task(rooms, zoom__probability=0.0).load_batch(0, 0)
+    assert not torch.equal(augmented.images, batch.images)
+    assert torch.equal(augmented.geometry.depth, batch.geometry.depth)
+
+
 def test_the_network_loses_sight_of_depth_and_the_labels_do_not(rooms):
     batch = make_task(rooms, data__depth_dropout=1.0).load_batch(0, 0)
     assert not batch.seen_depth.any()

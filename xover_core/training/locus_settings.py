@@ -13,6 +13,7 @@ from xover_core.training.batch_sampling import BatchSettings
 from xover_core.training.landmark_sampling import LandmarkSettings
 from xover_core.training.pair_labels import PairSettings
 from xover_core.training.photometric import PhotometricSettings
+from xover_core.training.scale_crop import ZoomSettings
 from xover_core.training.training_settings import TrainerSettings
 
 
@@ -129,6 +130,7 @@ class LocusSettings(Settings):
     landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
     loss: LocusLossSettings = field(default_factory=LocusLossSettings)
     augmentation: PhotometricSettings = field(default_factory=PhotometricSettings)
+    zoom: ZoomSettings = field(default_factory=ZoomSettings)
     validation: LocusValidationSettings = field(default_factory=LocusValidationSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
 

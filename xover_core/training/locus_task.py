@@ -19,6 +19,7 @@ from xover_core.training.locus_networks import LocusNetwork, save_locus_network
 from xover_core.training.locus_settings import LocusSettings, pair_settings, per_radius
 from xover_core.training.locus_validation import LocusValidation, radius_name
 from xover_core.training.photometric import augment_photometrically
+from xover_core.training.scale_crop import zoomed_frames
 from xover_core.training.scene_source import SceneSource
 from xover_core.training.training_task import make_generator
 
@@ -91,12 +92,12 @@ class LocusTask:
         return len(self._sampler)
 
     def load_batch(self, epoch: int, number: int) -> LocusBatch:
-        """Read, augment, draw landmarks."""
+        """Read, zoom and augment each frame, draw landmarks."""
         batch = self._plan(epoch)[number]
         generator = make_generator(self._settings.trainer.seed, epoch, number)
         scene = self._scenes.scene(batch.scene)
-        geometry = scene.geometry(batch.frames)
-        images = augment_photometrically(scene.image_tensor(batch.frames), self._settings.augmentation, generator)
+        images, geometry = zoomed_frames(scene, batch.frames, self._settings.zoom, generator)
+        images = augment_photometrically(images, self._settings.augmentation, generator)
         landmarks = sample_landmarks(geometry, self._settings.landmarks, generator)
         is_blind = torch.rand(len(geometry), generator=generator) < self._settings.data.depth_dropout
         seen_depth = geometry.depth.masked_fill(is_blind[:, None, None], 0.0)
