@@ -10,12 +10,15 @@ import pytest
 import torch
 from locus_cases import RADII, SceneList, TinyNetwork, make_room, save_tiny
 from naive_smooth_ap import naive_smooth_ap
-from safetensors.torch import load_file
+from published_vit import TINY_DINO, TINY_DINOV2, PublishedVit
+from safetensors.torch import load_file, save_file
 
 from xover_core.config_io import override
 from xover_core.errors import ConfigError, TrainingError
 from xover_core.evaluation.protocols import average_precision as protocol
 from xover_core.evaluation.protocols.retrieval_tally import RetrievalTally
+from xover_core.inference.locus_checkpoint import load_locus
+from xover_core.networks.vit_backbone import VIT_SHAPES
 from xover_core.training import locus_networks
 from xover_core.training.average_precision import pooled_average_precision
 from xover_core.training.batch_sampling import OverlapBatchSampler
@@ -294,3 +297,28 @@ def test_values_must_be_as_many_as_radii(rooms):
 def test_heads_need_a_backbone(rooms):
     with pytest.raises(ConfigError, match="backbone_weights"):
         locus_networks.make_locus_network(settings(network__kind="heads").network, rooms)
+
+
+@pytest.mark.parametrize("shape", [TINY_DINO, TINY_DINOV2])
+def test_heads_on_a_backbone_are_trained_and_saved(rooms, tmp_path, monkeypatch, shape):
+    monkeypatch.setitem(VIT_SHAPES, "dino-vits8", shape)
+    save_file(PublishedVit(shape).state_dict(), tmp_path / "vit.safetensors")
+    chosen = settings(
+        network__kind="heads",
+        network__backbone="dino-vits8",
+        network__backbone_weights=str(tmp_path / "vit.safetensors"),
+        trainer__max_steps=1,
+    )
+    network = locus_networks.make_locus_network(chosen.network, rooms)
+    before = network.encoder.heads[0][0].weight.detach().clone()
+    Trainer(LocusTask(network, rooms, rooms, chosen), chosen.trainer, tmp_path / "run").run()
+    assert not torch.equal(network.encoder.heads[0][0].weight, before)
+    # the frozen backbone is no part of the state, but of what is shipped
+    assert not any("backbone" in name for name in load_file(tmp_path / "run" / "last.safetensors"))
+    images = rooms.scene(0).image_tensor([0, 1])
+    loaded = locus_networks.BackboneHeads(load_locus(tmp_path / "run" / "best.safetensors"))
+    with torch.no_grad():
+        found, expected = loaded(images, None, None), network(images, None, None)
+    for a, b in zip(found, expected, strict=True):
+        assert a.shape == (2, 8, 10, 64)
+        assert torch.equal(a, b)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from xover_core.config import Settings, setting
-from xover_core.config_io import load_settings_over
+from xover_core.config_io import load_settings_over, override
 from xover_core.training.trainer import Trainer, TrainingResult
 from xover_core.training.training_settings import TrainerSettings
 from xover_core.training.training_task import make_generator, seed_everything
@@ -66,6 +66,16 @@ class ToyTask:
 
     def save_weights(self, path: Path) -> None:
         save_file(dict(self.network.state_dict()), path)
+
+
+def toy_settings(**values: object) -> ToySettings:
+    base = {"max_steps": 12, "validate_every": 4, "log_every": 2, "learning_rate": 0.01, "warmup_steps": 2}
+    return override(ToySettings(), {f"trainer.{key}": value for key, value in {**base, **values}.items()})
+
+
+def checkpoint_tensors(folder: Path, prefix: str = "network.") -> dict[str, Tensor]:
+    """Tensors of the last checkpoint."""
+    return {key: value for key, value in load_file(folder / "last.safetensors").items() if key.startswith(prefix)}
 
 
 def train(task: ToyTask, folder: Path, *, resume: bool = False) -> TrainingResult:

@@ -34,7 +34,7 @@ class RunFolder:
         Raises:
             TrainingError: it holds a run already, or cannot be made.
         """
-        if self.last.exists() or self.log.exists():
+        if self.last.exists():
             raise TrainingError(f"run folder {self.directory}: holds a run already; resume it, or name another folder.")
         self.write_settings(settings)
 
