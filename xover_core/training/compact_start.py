@@ -14,19 +14,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from xover_core.networks.compact_encoder import CompactEncoder
+from xover_core.networks.metric_stem import GRADIENTS_DIM
 from xover_core.training.locus_settings import LocusNetworkSettings
 from xover_core.training.scene_source import SceneSource
 
 FORMAT = "xover-compact-1"
 # Directions of less than this share of the largest variance are noise, and are not drawn out to unit variance.
-_MIN_VARIANCE_SHARE = 1e-6
+_MIN_VARIANCE_SHARE = 1e-4
 
 
 def make_compact(settings: LocusNetworkSettings, scenes: SceneSource) -> nn.Module:
     """A network that is, before its first step, as good as whitened descriptors."""
     network = CompactEncoder(settings.radii)
-    mean, basis = _fit_whitening(network, scenes, settings.whitening_frames)
-    network.start_from_whitening(mean, basis)
+    start = _fit_whitening(network, scenes, settings.whitening_frames)
+    network.start_from_whitening(*start)
     return network
 
 
@@ -38,8 +39,10 @@ def save_compact(network: nn.Module, path: Path) -> None:
 
 
 @torch.no_grad()
-def _fit_whitening(network: CompactEncoder, scenes: SceneSource, num_frames: int) -> tuple[Tensor, Tensor]:
-    """Mean (C,) and principal directions (C, base_dim) over their deviations, of the stem's descriptors."""
+def _fit_whitening(
+    network: CompactEncoder, scenes: SceneSource, num_frames: int
+) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    """For gradients and for the rest: mean (C,), and principal directions (C, D) over their deviations."""
     count, total, products = 0, torch.zeros(0), torch.zeros(0)
     for descriptors in _descriptors(network, scenes, num_frames):
         block = descriptors.double()
@@ -47,18 +50,28 @@ def _fit_whitening(network: CompactEncoder, scenes: SceneSource, num_frames: int
         products = products + block.T @ block if count else block.T @ block
         count += len(block)
     mean = total / count
-    values, vectors = torch.linalg.eigh(products / count - mean[:, None] * mean)
-    order = values.argsort(descending=True)[: network.base.out_features]
+    covariance = products / count - mean[:, None] * mean
+    gradients, others = slice(GRADIENTS_DIM), slice(GRADIENTS_DIM, None)
+    return (
+        (mean[gradients].float(), _whiten(covariance[gradients, gradients], network.gradients.out_features)),
+        (mean[others].float(), _whiten(covariance[others, others], network.others.out_features)),
+    )
+
+
+def _whiten(covariance: Tensor, dim: int) -> Tensor:
+    """(C, dim) principal directions, each over its standard deviation."""
+    values, vectors = torch.linalg.eigh(covariance)
+    order = values.argsort(descending=True)[:dim]
     deviations = values[order].clamp(min=float(values.max()) * _MIN_VARIANCE_SHARE).sqrt()
-    return mean.float(), (vectors[:, order] / deviations).float()
+    return (vectors[:, order] / deviations).float()
 
 
 def _descriptors(network: CompactEncoder, scenes: SceneSource, num_frames: int) -> Iterator[Tensor]:
-    """(N, C) descriptors of frames that are spread over all scenes."""
+    """(N, C) averaged descriptors of frames that are spread over all scenes."""
     per_scene = -(-num_frames // len(scenes))
     for index in np.unique(np.linspace(0, len(scenes) - 1, min(num_frames, len(scenes))).astype(int)):
         scene = scenes.scene(int(index))
         for frame in np.unique(np.linspace(0, len(scene) - 1, per_scene).astype(int)):
             geometry = scene.geometry([int(frame)])
             images = scene.image_tensor([int(frame)])
-            yield network.stem(images, geometry.depth, geometry.intrinsics.float())[0][0]
+            yield network.averaged_descriptors(images, geometry.depth, geometry.intrinsics.float())[0]

@@ -10,6 +10,7 @@ from xover_core.config import Settings, setting
 from xover_core.errors import ConfigError
 from xover_core.networks.vit_backbone import VIT_SHAPES
 from xover_core.training.batch_sampling import BatchSettings
+from xover_core.training.depth_noise import DepthNoiseSettings
 from xover_core.training.landmark_sampling import LandmarkSettings
 from xover_core.training.pair_labels import PairSettings
 from xover_core.training.photometric import PhotometricSettings
@@ -23,9 +24,6 @@ class LocusDataSettings(Settings):
 
     scenes: tuple[str, ...] = setting((), "folders of scenes to train on")
     validation: tuple[str, ...] = setting((), "folders of other scenes, on which the best weights are chosen")
-    depth_dropout: float = setting(
-        0.0, "share of the frames whose depth the network does not get to see", minimum=0.0, maximum=1.0
-    )
 
     def __post_init__(self) -> None:
         """Check the fields.
@@ -85,7 +83,7 @@ class LocusLossSettings(Settings):
         choices=("patch", "mean"),
     )
     exclude_same_frame: bool = setting(
-        False, "a landmark is compared with patches of other frames only, as localization does"
+        True, "a landmark is compared with patches of other frames only, as localization does"
     )
     self_match: str = setting(
         "own", "own: a landmark is not ranked against its own patch; released: nor against other landmarks'",
@@ -130,6 +128,7 @@ class LocusSettings(Settings):
     landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
     loss: LocusLossSettings = field(default_factory=LocusLossSettings)
     augmentation: PhotometricSettings = field(default_factory=PhotometricSettings)
+    depth_noise: DepthNoiseSettings = field(default_factory=DepthNoiseSettings)
     zoom: ZoomSettings = field(default_factory=ZoomSettings)
     validation: LocusValidationSettings = field(default_factory=LocusValidationSettings)
     trainer: TrainerSettings = field(default_factory=TrainerSettings)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xover_core.training.batch_sampling import OverlapBatchSampler
+from xover_core.training.depth_noise import disturb_depth
 from xover_core.training.frame_geometry import FrameGeometry
 from xover_core.training.landmark_sampling import LandmarkSample, sample_landmarks
 from xover_core.training.locus_loss import locus_loss
@@ -92,15 +93,14 @@ class LocusTask:
         return len(self._sampler)
 
     def load_batch(self, epoch: int, number: int) -> LocusBatch:
-        """Read, zoom and augment each frame, draw landmarks."""
+        """Read, zoom and augment each frame, disturb the depth that the network sees, draw landmarks."""
         batch = self._plan(epoch)[number]
         generator = make_generator(self._settings.trainer.seed, epoch, number)
         scene = self._scenes.scene(batch.scene)
         images, geometry = zoomed_frames(scene, batch.frames, self._settings.zoom, generator)
         images = augment_photometrically(images, self._settings.augmentation, generator)
         landmarks = sample_landmarks(geometry, self._settings.landmarks, generator)
-        is_blind = torch.rand(len(geometry), generator=generator) < self._settings.data.depth_dropout
-        seen_depth = geometry.depth.masked_fill(is_blind[:, None, None], 0.0)
+        seen_depth = disturb_depth(geometry.depth, self._settings.depth_noise, generator)
         return LocusBatch(images=images, seen_depth=seen_depth, geometry=geometry, landmarks=landmarks)
 
     def loss(self, batch: LocusBatch) -> tuple[Tensor, dict[str, float]]:

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compact RGB-D patch encoder: fixed metric descriptors, a small transformer, a head for each radius.
+
+Two paths meet in each head. The base path is linear: a projection of the metric descriptors, started as a whitening, so
+that training starts from good features. The context path is two transformer blocks whose attention knows how far apart
+patches are in 3D; it starts from zero. The sum is averaged over the surroundings of each patch in 3D, as wide as the
+head's radius asks for: patches within the radius of each other shall be alike (LoCUS, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xover_core.errors import ModelError
+from xover_core.networks.metric_stem import GRADIENTS_DIM, PATCH_SIZE, STEM_DIM, MetricStem
+
+# Reach of each attention head, metres: the logit falls by a half at this distance. None sees everything alike.
+_HEAD_REACH_M = (0.3, 1.0, 3.0, None)
+# Width of the average over the surroundings, as a share of the radius.
+_AVERAGE_PER_RADIUS = 0.5
+_TOO_FAR = -1e4
+
+
+class CompactEncoder(nn.Module):
+    """Image, depth and camera -> L2-normalised patch features, one set for each radius."""
+
+    patch_size = PATCH_SIZE
+
+    def __init__(
+        self,
+        radii: Sequence[float] = (0.2, 0.6, 2.0),
+        *,
+        gradient_dim: int = 192,
+        other_dim: int = 32,
+        width: int = 128,
+        num_blocks: int = 2,
+        feature_dim: int = 128,
+    ) -> None:
+        """Make an encoder with a random base projection; see `start_from_whitening`.
+
+        Args:
+            radii: metres, ascending.
+            gradient_dim: dimensions of the linear path for gradients, at least `feature_dim`.
+            other_dim: the same for colour, relief and distance.
+            width: of the transformer blocks, a multiple of 4.
+            num_blocks: transformer blocks; 0 for none.
+            feature_dim: D, length of the features.
+
+        Raises:
+            ModelError: radii that do not ascend.
+        """
+        super().__init__()
+        if not radii or list(radii) != sorted(set(radii)):
+            raise ModelError(f"compact encoder: expected ascending radii, got {list(radii)}.")
+        self.radii = tuple(radii)
+        self.stem = MetricStem()
+        self.gradients = nn.Linear(GRADIENTS_DIM, gradient_dim)
+        self.others = nn.Linear(STEM_DIM - GRADIENTS_DIM, other_dim)
+        base_dim = gradient_dim + other_dim
+        self.enter = nn.Linear(base_dim, width)
+        self.blocks = nn.ModuleList(_SpatialBlock(width) for _ in range(num_blocks))
+        self.norm = nn.LayerNorm(width)
+        self.base_heads = nn.ModuleList(nn.Linear(base_dim, feature_dim) for _ in radii)
+        self.context_heads = nn.ModuleList(nn.Linear(width, feature_dim, bias=False) for _ in radii)
+        for head in self.context_heads:
+            nn.init.zeros_(head.weight)
+
+    def averaged_descriptors(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
+        """(B, N, C) descriptors of the stem, averaged as for the smallest radius: what a whitening is fitted to."""
+        descriptors, points = self.stem(images, depth, intrinsics)
+        return _average_weights(_squared_distances(points, points), self.radii[0]) @ descriptors
+
+    def start_from_whitening(self, gradients: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> None:
+        """Set the linear path to (x - mean) @ basis, and every head to the first dimensions of the gradients.
+
+        Args:
+            gradients: mean (C,) of the stem's gradients, and (C, gradient_dim) principal directions, largest variance
+                first, each over its standard deviation.
+            others: the same for the dimensions that follow.
+        """
+        with torch.no_grad():
+            for layer, (mean, basis) in ((self.gradients, gradients), (self.others, others)):
+                layer.weight.copy_(basis.T)
+                layer.bias.copy_(-mean @ basis)
+            for head in self.base_heads:
+                head.weight.copy_(torch.eye(*head.weight.shape))
+                head.bias.zero_()
+
+    def forward(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
+        """Describe all patches.
+
+        Args:
+            images: (B, 3, H, W) RGB in [0, 1], sides multiples of 8.
+            depth: (B, H, W) metres, 0 without reading; all zeros for a camera without depth.
+            intrinsics: (B, 4) fx, fy, cx, cy, px.
+
+        Returns:
+            For each radius (B, rows, cols, D), L2-normalised over D.
+        """
+        with torch.no_grad():
+            descriptors, points = self.stem(images, depth, intrinsics)
+            squared = _squared_distances(points, points)
+        grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
+        gradients, others = descriptors.split([GRADIENTS_DIM, STEM_DIM - GRADIENTS_DIM], dim=2)
+        base = torch.cat([self.gradients(gradients), self.others(others)], dim=2)
+        tokens = self._context(base, points, grid)
+        features = []
+        for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
+            mixed = base_head(base) + context_head(tokens)
+            averaged = _average_weights(squared, radius) @ mixed
+            features.append(functional.normalize(averaged, dim=2).unflatten(1, grid))
+        return tuple(features)
+
+    def _context(self, base: Tensor, points: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, N, width) tokens that know of their surroundings."""
+        tokens = self.enter(base)
+        if len(self.blocks):
+            bias = _attention_bias(points, grid)
+            for block in self.blocks:
+                tokens = block(tokens, bias, grid)
+        normed: Tensor = self.norm(tokens)
+        return normed
+
+
+class _SpatialBlock(nn.Module):
+    """Pre-norm transformer block; keys and values are means of 2 x 2 patches, logits fall with distance in 3D."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.num_heads = len(_HEAD_REACH_M)
+        self.norm1 = nn.LayerNorm(width)
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.proj = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 3 * width), nn.GELU(), nn.Linear(3 * width, width))
+
+    def forward(self, tokens: Tensor, bias: Tensor, grid: tuple[int, int]) -> Tensor:
+        """(B, N, width) tokens with (B, heads, N, M) bias."""
+        normed = self.norm1(tokens)
+        coarse = _pool_tokens(normed, grid)
+        query = self.query(normed).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        key, value = self.key_value(coarse).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
+        tokens = tokens + self.proj(attended.transpose(1, 2).flatten(2))
+        return tokens + self.mlp(self.norm2(tokens))
+
+
+def _pool_tokens(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, M, C) means over 2 x 2 patches; an odd last row or column is left alone."""
+    maps = tokens.unflatten(1, grid).permute(0, 3, 1, 2)
+    return functional.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False).flatten(2).transpose(1, 2)
+
+
+@torch.no_grad()
+def _average_weights(squared: Tensor, radius: float) -> Tensor:
+    """(B, N, N) rows that sum to 1 and fall with (B, N, N) squared distances, as wide as the radius asks for."""
+    return torch.softmax(squared * (-0.5 / (_AVERAGE_PER_RADIUS * radius) ** 2), dim=2)
+
+
+@torch.no_grad()
+def _attention_bias(points: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(B, heads, N, M) what distance takes off the logits."""
+    squared = _squared_distances(points, _pool_tokens(points, grid))
+    slopes = torch.tensor([0.0 if reach is None else -0.5 / reach**2 for reach in _HEAD_REACH_M], device=points.device)
+    return (squared[:, None] * slopes[:, None, None]).clamp_min(_TOO_FAR)
+
+
+def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+    """(B, N, M) squared distances of points, m^2."""
+    products = a @ b.transpose(1, 2)
+    return ((a**2).sum(2)[:, :, None] + (b**2).sum(2)[:, None] - 2 * products).clamp_min(0)
