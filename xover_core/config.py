@@ -13,6 +13,8 @@ from typing import Any
 
 from xover_core.errors import ConfigError
 
+_MIN_SCORE_TEMPERATURE = 1e-4
+
 
 def setting(
     default: Any,
@@ -78,11 +80,31 @@ class MappingSettings(Settings):
     landmark_radius: float = setting(0.2, "patches within this distance are one landmark, m", minimum=0.01)
     max_landmarks_per_scene: int = setting(2000, "landmarks kept for each scene, best score first", minimum=0)
     landmark_spacing: float = setting(0.1, "minimum distance of selected landmarks, m", minimum=0.0)
+    landmark_score_temperature: float = setting(
+        0.01,
+        "of the smooth average precision that a landmark is chosen by, in units of similarity; 0 = exact",
+        minimum=0.0,
+        maximum=1.0,
+    )
     thumbnail_quality: int = setting(80, "JPEG quality of keyframe images", minimum=10, maximum=100)
     map_budget_mb: float = setting(
         0.0, "largest map file, MB; the least useful landmarks and keyframes go first; 0 = no limit", minimum=0.0
     )
     refit_whitening: bool = setting(True, "fit the whitening of descriptors to the map's own keyframes when finishing")
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            ConfigError: a value out of range.
+        """
+        Settings.__post_init__(self)
+        # the smaller, the finer the grid that scores are summed on; below this the result is the exact one anyway
+        if 0 < self.landmark_score_temperature < _MIN_SCORE_TEMPERATURE:
+            raise ConfigError(
+                f"setting MappingSettings.landmark_score_temperature: expected 0 or at least"
+                f" {_MIN_SCORE_TEMPERATURE:g}, got {self.landmark_score_temperature!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

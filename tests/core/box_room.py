@@ -72,15 +72,15 @@ class TileEncoder:
     def site_weights(self) -> bytes:
         return self._mean.tobytes()
 
-    def encode(self, rgb: NDArray[np.uint8]) -> PatchFeatures:
-        grid = make_patch_grid(rgb.shape[1], rgb.shape[0], WORKING_HEIGHT)
-        centred = self._quarters(rgb) - self._mean
+    def encode(self, frame: RgbdFrame) -> PatchFeatures:
+        grid = make_patch_grid(frame.intrinsics.width, frame.intrinsics.height, WORKING_HEIGHT)
+        centred = self._quarters(frame.rgb) - self._mean
         norms = np.linalg.norm(centred, axis=1, keepdims=True)
         descriptors = (centred / np.maximum(norms, 1e-6)).astype(np.float32)
         return PatchFeatures(grid_shape=grid.grid_shape, keypoints_px=grid.keypoints_px, descriptors=(descriptors,))
 
-    def fit_to(self, images: Iterable[NDArray[np.uint8]]) -> PatchEncoder:
-        return TileEncoder(np.mean([self._quarters(rgb).mean(axis=0) for rgb in images], axis=0).astype(np.float32))
+    def fit_to(self, frames: Iterable[RgbdFrame]) -> PatchEncoder:
+        return TileEncoder(np.mean([self._quarters(f.rgb).mean(axis=0) for f in frames], axis=0).astype(np.float32))
 
     def _quarters(self, rgb: NDArray[np.uint8]) -> Float32Array:
         """(N, 12) colours of the quarters of each patch."""
@@ -94,7 +94,7 @@ class TileEncoder:
 def room_keyframe(T_map_camera: Mat4, *, keyframe_id: int = 0, scene_id: int = 1) -> Keyframe:
     """A keyframe of the box, as the builder would make it."""
     frame = room_frame(T_map_camera)
-    features = TileEncoder().encode(frame.rgb)
+    features = TileEncoder().encode(frame)
     columns, rows = np.rint(features.keypoints_px).astype(int).T
     assert frame.depth is not None
     return Keyframe(

@@ -14,11 +14,12 @@ from box_room import CAMERA, TileEncoder, look_at, room_frame
 from xover_core.config import MappingSettings, XoverSettings
 from xover_core.errors import GeometryError, MapFormatError, ModelError
 from xover_core.landmark_map import map_builder
+from xover_core.landmark_map.keyframe_frame import keyframe_frame
 from xover_core.landmark_map.keyframe_selection import FrameVerdict
 from xover_core.landmark_map.map_builder import MapBuilder, open_map_builder
 from xover_core.landmark_map.map_storage import MapStorage, new_header
 from xover_core.landmark_map.site_refit import encode_again
-from xover_core.types import Mat4
+from xover_core.types import Mat4, ModelInfo, PatchFeatures, RgbdFrame
 
 SETTINGS = MappingSettings(thumbnail_quality=95, max_landmarks_per_scene=100)
 # Descriptors of an image that went through JPEG at quality 95 against those of the image itself, cosine.
@@ -75,7 +76,7 @@ def test_keyframe_is_what_the_camera_saw(open_builder: OpenBuilder) -> None:
     assert frame.depth is not None
     columns, rows = np.rint(keyframe.keypoints_px).astype(int).T
     np.testing.assert_array_equal(keyframe.points_camera[:, 2], frame.depth[rows, columns])
-    np.testing.assert_array_equal(keyframe.descriptors[0], TileEncoder().encode(frame.rgb).finest.astype(np.float16))
+    np.testing.assert_array_equal(keyframe.descriptors[0], TileEncoder().encode(frame).finest.astype(np.float16))
     assert builder.num_keyframes == 1
 
 
@@ -145,7 +146,7 @@ def test_refitted_descriptors_are_those_of_the_original_images(open_builder: Ope
     before = builder.storage.load().keyframes
     builder.finish()
     for old, new in zip(before, builder.storage.load().keyframes, strict=True):
-        expected = builder.encoder.encode(room_frame(poses[old.stamp_ns]).rgb).finest
+        expected = builder.encoder.encode(room_frame(poses[old.stamp_ns])).finest
         cosine = (expected * new.descriptors[0].astype(np.float32)).sum(axis=1)
         assert np.median(cosine) > MIN_JPEG_COSINE
         np.testing.assert_array_equal(new.keypoints_px, old.keypoints_px)
@@ -168,7 +169,12 @@ def test_encoder_with_another_grid_is_refused(open_builder: OpenBuilder) -> None
     pose = look_at((0, 0, 0), 10)
     keyframe = builder.add(room_frame(pose), pose)
     assert keyframe is not None
-    other = dataclasses.replace(keyframe, grid_shape=(4, 5), keypoints_px=keyframe.keypoints_px[:20])
+    other = dataclasses.replace(
+        keyframe,
+        grid_shape=(4, 5),
+        keypoints_px=keyframe.keypoints_px[:20],
+        points_camera=keyframe.points_camera[:20],
+    )
     with pytest.raises(ModelError, match=r"expected patches on its grid of \(4, 5\)"):
         encode_again(builder.encoder, [other], lambda _: None)
 
@@ -182,6 +188,63 @@ def test_without_refit_descriptors_stay(open_builder: OpenBuilder) -> None:
     assert after.header.model == before.header.model
     for old, new in zip(before.keyframes, after.keyframes, strict=True):
         np.testing.assert_array_equal(old.descriptors[0], new.descriptors[0])
+
+
+class ColdEncoder:
+    """`TileEncoder` without what makes it `SiteFittable`; counts what it is asked for."""
+
+    def __init__(self) -> None:
+        self._inner = TileEncoder()
+        self.num_encoded = 0
+
+    @property
+    def model(self) -> ModelInfo:
+        return self._inner.model
+
+    @property
+    def site_weights(self) -> bytes:
+        return b""
+
+    def encode(self, frame: RgbdFrame) -> PatchFeatures:
+        self.num_encoded += 1
+        return self._inner.encode(frame)
+
+
+def test_an_encoder_that_cannot_be_fitted_encodes_nothing_again(map_path: Path) -> None:
+    encoder = ColdEncoder()
+    with MapStorage.create(map_path, new_header(encoder.model, encoder.site_weights, "map")) as storage:
+        builder = MapBuilder(storage, encoder, SETTINGS)
+        add_all(builder, turning_walk(4))
+        num_encoded = encoder.num_encoded
+        assert not builder.finish().is_refit
+    assert encoder.num_encoded == num_encoded
+
+
+def test_a_stored_keyframe_is_a_frame_again(open_builder: OpenBuilder) -> None:
+    pose = look_at((0.5, 0, 0), 20)
+    frame = room_frame(pose, stamp_ns=5)
+    assert frame.depth is not None
+    frame.depth[:8, :8] = 0
+    keyframe = open_builder().add(frame, pose)
+    assert keyframe is not None
+    again = keyframe_frame(keyframe)
+    assert (again.stamp_ns, again.intrinsics) == (5, CAMERA)
+    assert again.depth is not None
+    assert not again.depth[:8, :8].any()
+    np.testing.assert_array_equal(again.depth[4::8, 4::8].ravel()[1:], keyframe.points_camera[1:, 2])
+    # constant over a patch, which spans 8 px
+    np.testing.assert_array_equal(again.depth[::8, ::8], again.depth[7::8, 7::8])
+
+
+def test_a_large_frame_comes_back_at_the_working_size(open_builder: OpenBuilder) -> None:
+    large = dataclasses.replace(CAMERA, fx=120.0, fy=120.0, cx=79.5, cy=63.5, width=160, height=128)
+    pose = look_at((0, 0, 0), 20)
+    keyframe = open_builder().add(room_frame(pose, large), pose)
+    assert keyframe is not None
+    again = keyframe_frame(keyframe)
+    assert again.intrinsics == CAMERA
+    assert again.depth is not None
+    assert again.depth.shape == (64, 80)
 
 
 def test_finishing_again_changes_nothing_but_the_revision(open_builder: OpenBuilder) -> None:

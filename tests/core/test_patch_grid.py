@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xover_core.encoders.patch_grid import PATCH_STRIDE, check_image, make_patch_grid, resize_to_grid
-from xover_core.errors import SensorDataError
+from xover_core.encoders.patch_grid import PATCH_STRIDE, make_patch_grid, resize_to_grid
 
 SIZES = [(320, 240), (640, 480), (1280, 720), (848, 480), (333, 251), (240, 320), (80, 64), (1, 1), (7, 400)]
 
@@ -60,18 +59,3 @@ def test_shrinking_averages_areas():
     stripes = np.zeros((480, 640, 3), np.uint8)
     stripes[:, ::2] = 200
     assert (resize_to_grid(stripes, make_patch_grid(640, 480, 240)) == 100).all()
-
-
-@pytest.mark.parametrize(
-    "image",
-    [
-        np.zeros((4, 4), np.uint8),
-        np.zeros((4, 4, 4), np.uint8),
-        np.zeros((4, 4, 3), np.float32),
-        np.zeros((0, 4, 3), np.uint8),
-        np.zeros(4, np.uint8),
-    ],
-)
-def test_what_is_no_colour_image_is_refused(image):
-    with pytest.raises(SensorDataError, match="expected RGB uint8"):
-        check_image(image)

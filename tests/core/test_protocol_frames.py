@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from box_room import TileEncoder, room_frame
+from picture_frames import picture_frame
 
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.encoders.patch_grid import make_patch_grid
@@ -14,7 +15,7 @@ from xover_core.errors import DatasetError, ModelError
 from xover_core.evaluation.protocols.joined_recordings import JoinedRecordings, parts_of
 from xover_core.evaluation.protocols.patch_batches import choose_batches, distance_rings, make_batch
 from xover_core.evaluation.protocols.patch_sources import EncoderPatches, RawPatches, SiftPatches, protocol_grid
-from xover_core.evaluation.protocols.posed_frames import PosedFrame, read_frames, spread_images, survey
+from xover_core.evaluation.protocols.posed_frames import PosedFrame, read_frames, spread_frames, survey
 from xover_core.evaluation.protocols.view_overlap import make_coarse_view, mutual_overlap, overlap_matrix
 from xover_core.geometry.transforms import make_pose
 from xover_core.types import CameraIntrinsics, RgbdFrame
@@ -125,7 +126,7 @@ def test_a_batch_without_depth_is_an_error():
 
 def test_raw_patches_are_the_grey_values_around_the_centre():
     rgb = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
-    found = RawPatches().describe(rgb)
+    found = RawPatches().describe(picture_frame(rgb))
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.float32)
     row, column = 7, 11
     u, v = protocol_grid(rgb).centers_px[row * 40 + column]
@@ -135,22 +136,22 @@ def test_raw_patches_are_the_grey_values_around_the_centre():
 
 
 def test_patches_without_content_are_zero():
-    flat = np.full((60, 80, 3), 127, np.uint8)
+    flat = picture_frame(np.full((60, 80, 3), 127, np.uint8))
     for source in (RawPatches(), SiftPatches((16.0,))):
         assert not source.describe(flat).any()
 
 
 def test_sift_sizes_stand_side_by_side_with_equal_weight():
-    rgb = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
-    small, large = SiftPatches((8.0,)).describe(rgb), SiftPatches((16.0,)).describe(rgb)
-    both = SiftPatches((8.0, 16.0)).describe(rgb)
+    frame = picture_frame(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    small, large = SiftPatches((8.0,)).describe(frame), SiftPatches((16.0,)).describe(frame)
+    both = SiftPatches((8.0, 16.0)).describe(frame)
     np.testing.assert_allclose(both, np.concatenate([small, large], axis=1) / np.sqrt(2), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(both, axis=1), 1.0, atol=1e-5)
 
 
 def test_an_encoder_with_another_grid_is_refused():
     with pytest.raises(ModelError, match="grid"):
-        EncoderPatches(TileEncoder(), 0.2).describe(room_frame(np.eye(4)).rgb)
+        EncoderPatches(TileEncoder(), 0.2).describe(room_frame(np.eye(4)))
 
 
 class StubSequence:
@@ -173,7 +174,7 @@ def test_survey_and_reading_agree_on_which_frame_is_which():
     frames = read_frames(StubSequence(), surveyed, [3, 1])
     assert {index: posed.name for index, posed in frames.items()} == {1: "2", 3: "6"}
     assert len(survey(StubSequence(), max_frames=4, max_depth=8.0).positions) < 5
-    assert len(list(spread_images(StubSequence(), 3))) == 3
+    assert len(list(spread_frames(StubSequence(), 3))) == 3
 
 
 def test_a_recording_without_poses_is_an_error():

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from picture_frames import picture_frame
 from procedural_scene import hand_built, primitive, scene_object
 from scipy.optimize import check_grad
 
@@ -153,8 +154,8 @@ def scene_of(train, test):
 class ColorSource:
     """Mean colour of each patch."""
 
-    def describe(self, rgb):
-        return unit_rows(rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3))
+    def describe(self, frame):
+        return unit_rows(frame.rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3))
 
 
 def view(seed, *, colors):
@@ -162,7 +163,8 @@ def view(seed, *, colors):
     rng = np.random.default_rng(seed)
     ids = rng.integers(1, 5, (6, 8)).repeat(5, axis=0).repeat(5, axis=1)
     rgb = np.array(colors)[ids - 1].repeat(8, axis=0).repeat(8, axis=1) + rng.integers(-9, 10, (240, 320, 3))
-    return LabelledView(rgb=np.clip(rgb, 0, 255).astype(np.uint8), object_ids=ids.ravel().astype(np.int64))
+    frame = picture_frame(np.clip(rgb, 0, 255).astype(np.uint8))
+    return LabelledView(frame=frame, object_ids=ids.ravel().astype(np.int64))
 
 
 DISTINCT = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30))
@@ -195,8 +197,8 @@ def test_stuff_is_told_where_its_pieces_are_not():
 def test_the_same_frames_are_easier():
     # sixteen random numbers tell nothing of another frame
     class NoiseSource:
-        def describe(self, rgb):
-            seed = int(rgb.astype(np.int64).sum())
+        def describe(self, frame):
+            seed = int(frame.rgb.astype(np.int64).sum())
             return unit_rows(np.random.default_rng(seed).standard_normal((1200, 16)))
 
     noise = [PatchFeature(name="noise", source=NoiseSource())]
@@ -210,7 +212,7 @@ def test_the_same_frames_are_easier():
 
 
 def test_objects_with_few_patches_are_no_class():
-    few = LabelledView(rgb=view(0, colors=DISTINCT).rgb, object_ids=np.array([1] * 600 + [2] * 595 + [3] * 5))
+    few = LabelledView(frame=view(0, colors=DISTINCT).frame, object_ids=np.array([1] * 600 + [2] * 595 + [3] * 5))
     scene = scene_of((few,), (few,))
     task = make_task(scene, 10)
     assert task.object_ids.tolist() == [1, 2]
@@ -223,7 +225,7 @@ def test_objects_with_few_patches_are_no_class():
 def test_unlabelled_patches_are_no_class():
     ids = view(0, colors=DISTINCT).object_ids.copy()
     ids[:300] = UNLABELLED
-    half = LabelledView(rgb=view(0, colors=DISTINCT).rgb, object_ids=ids)
+    half = LabelledView(frame=view(0, colors=DISTINCT).frame, object_ids=ids)
     views = (half,)
     task = make_task(scene_of(views, views), 10)
     assert task.object_ids.tolist() == [1, 2, 3, 4]

@@ -43,9 +43,9 @@ class PlaneSequence:
 class PlaceSource:
     """Reads the place on the plane off the colours: nearer patches are always more similar."""
 
-    def describe(self, rgb):
-        grid = protocol_grid(rgb)
-        pixels = cv2.remap(rgb, *(grid.keypoints_px[:, i : i + 1] for i in (0, 1)), cv2.INTER_LINEAR)[:, 0]
+    def describe(self, frame):
+        grid = protocol_grid(frame.rgb)
+        pixels = cv2.remap(frame.rgb, *(grid.keypoints_px[:, i : i + 1] for i in (0, 1)), cv2.INTER_LINEAR)[:, 0]
         x, y = (pixels[:, i].astype(np.float32) / 30 - 3 for i in (0, 1))
         # a cap of a large sphere, where the cosine falls with distance in the plane
         return unit_rows(np.stack([x, y, np.full_like(x, 20.0)], axis=1))
@@ -55,8 +55,8 @@ class RandomSource:
     def __init__(self):
         self._rng = np.random.default_rng(0)
 
-    def describe(self, rgb):
-        return unit_rows(self._rng.standard_normal((len(protocol_grid(rgb).centers_px), 8)))
+    def describe(self, frame):
+        return unit_rows(self._rng.standard_normal((len(protocol_grid(frame.rgb).centers_px), 8)))
 
 
 def measure(*sources, settings=SETTINGS):
@@ -105,9 +105,9 @@ def test_a_whitening_shares_its_source():
     class CountingSource(PlaceSource):
         calls = 0
 
-        def describe(self, rgb):
+        def describe(self, frame):
             self.calls += 1
-            return super().describe(rgb)
+            return super().describe(frame)
 
     source = CountingSource()
     identity = Whitening(mean=np.zeros(3, np.float32), basis=np.eye(3, dtype=np.float32))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from picture_frames import picture_frame
 
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.errors import DatasetError
@@ -82,7 +83,7 @@ class PerfectMatcher:
         self._points = np.stack([x, y, 2.0 + 0.3 * np.sin(2 * x) + 0.3 * np.cos(3 * y)], axis=1)
         self._poses = iter(POSES)
 
-    def describe(self, rgb):
+    def describe(self, frame):
         pixels = project(transform_points(invert(next(self._poses)), self._points), CAMERA)
         return DescribedView(keypoints_px=pixels.astype(np.float32), descriptors=np.zeros((len(pixels), 1), np.float32))
 
@@ -130,7 +131,8 @@ def test_the_row_sums_up_the_errors():
 def test_keypoints_of_a_shifted_image_match_themselves(matcher):
     noise = np.random.default_rng(0).integers(0, 256, (40, 60, 3), dtype=np.uint8)
     image = cv2.resize(noise, (480, 320), interpolation=cv2.INTER_CUBIC)
-    a, b = matcher.describe(np.ascontiguousarray(image[:, 16:])), matcher.describe(np.ascontiguousarray(image[:, :-16]))
+    left, right = np.ascontiguousarray(image[:, 16:]), np.ascontiguousarray(image[:, :-16])
+    a, b = matcher.describe(picture_frame(left)), matcher.describe(picture_frame(right))
     rows_a, rows_b = matcher.match(a, b)
     assert len(rows_a) > 50
     shifts = b.keypoints_px[rows_b] - a.keypoints_px[rows_a]
@@ -141,7 +143,7 @@ def test_keypoints_of_a_shifted_image_match_themselves(matcher):
 
 @pytest.mark.parametrize("matcher", [SiftMatcher(), OrbMatcher()])
 def test_an_empty_image_matches_nothing(matcher):
-    nothing = matcher.describe(np.full((120, 160, 3), 90, np.uint8))
+    nothing = matcher.describe(picture_frame(np.full((120, 160, 3), 90, np.uint8)))
     rows_a, rows_b = matcher.match(nothing, nothing)
     assert nothing.keypoints_px.shape == (0, 2)
     assert len(rows_a) == len(rows_b) == 0

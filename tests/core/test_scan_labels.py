@@ -42,7 +42,7 @@ def test_objects_are_instances_and_stuff_is_by_nyu_class(scan):
 
 def test_labels_belong_to_the_colours_of_their_patches(scan):
     for view in label_scan(scan, LinearProbeSettings()).train:
-        patches = view.rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3)
+        patches = view.frame.rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3)
         for item, color in LABEL_COLORS.items():
             assert np.abs(patches[view.object_ids == item] - color).max() < 5
         unlabelled = (view.object_ids == UNLABELLED).reshape(30, 40)
@@ -56,7 +56,7 @@ def test_frames_are_taken_in_turns(scan):
     for views, numbers in ((scene.train, (0, 2, 4)), (scene.test, (1, 3, 5))):
         assert len(views) == len(numbers)
         for view, number in zip(views, numbers, strict=True):
-            np.testing.assert_array_equal(view.rgb, images[number])
+            np.testing.assert_array_equal(view.frame.rgb, images[number])
     assert [len(views) for views in (label_scan(scan, LinearProbeSettings(num_frames=1)).train,)] == [1]
     same = label_scan(scan, LinearProbeSettings(same_frames=True))
     assert same.test is same.train
@@ -88,8 +88,8 @@ def test_frames_that_lack_something_are_left_out(scan):
 class ColorSource:
     """Mean colour of each patch."""
 
-    def describe(self, rgb):
-        return unit_rows(rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3))
+    def describe(self, frame):
+        return unit_rows(frame.rgb.reshape(30, 8, 40, 8, 3).mean(axis=(1, 3)).reshape(-1, 3))
 
 
 def test_the_probe_tells_objects_by_their_colour(scan):

@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 
 @contextmanager
-def frame_progress(description: str) -> Iterator[Callable[[int, int], None]]:
-    """Give a function to be called with (frames done, all frames)."""
-    with tqdm(desc=description, unit=" frames", disable=None, leave=False) as bar:
+def frame_progress(description: str, unit: str = "frames") -> Iterator[Callable[[int, int], None]]:
+    """Give a function to be called with (frames done, all frames), or with counts of another unit."""
+    with tqdm(desc=description, unit=f" {unit}", disable=None, leave=False) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -98,8 +98,8 @@ def run_patch_retrieval(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.patch_retrieval import measure_patch_retrieval
 
     settings = _settings_from(args, PatchRetrievalSettings)
-    images, notes = _site_images(args)
-    features = (*baseline_features(images), *encoder_features(_models(args), images, settings.rho))
+    frames, notes = _site_frames(args)
+    features = (*baseline_features(frames), *encoder_features(_models(args), frames, settings.rho))
     with frame_progress("patch retrieval") as progress:
         sequence = _open(args.recording, args)
         done = measure_patch_retrieval(sequence, features, settings, notes=notes, progress=progress)
@@ -119,8 +119,8 @@ def run_relative_pose(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.view_matchers import EncoderMatcher, OrbMatcher, SiftMatcher, ViewMatcher
 
     settings = _settings_from(args, RelativePoseSettings)
-    images, notes = _site_images(args)
-    encoders = [EncoderMatcher(name, encoder) for name, encoder in named_encoders(_models(args), images)]
+    frames, notes = _site_frames(args)
+    encoders = [EncoderMatcher(name, encoder) for name, encoder in named_encoders(_models(args), frames)]
     with frame_progress("relative pose") as progress:
         sequence = _open(args.recording, args)
         matchers: tuple[ViewMatcher, ...] = (SiftMatcher(), OrbMatcher(), *encoders)
@@ -148,9 +148,9 @@ def run_linear_probe(args: argparse.Namespace) -> int:
         else:
             scene = label_apartment(args.apartment, settings, progress)
     task = make_task(scene, settings.min_patches)
-    images = [view.rgb for view in scene.train]
-    features = (*baseline_features(images), *encoder_features(_models(args), images, PATCH_RADIUS))
-    notes = (f"pca64 and -fitted: whitened on the {len(images)} training frames",)
+    frames = [view.frame for view in scene.train]
+    features = (*baseline_features(frames), *encoder_features(_models(args), frames, PATCH_RADIUS))
+    notes = (f"pca64 and -fitted: whitened on the {len(frames)} training frames",)
     with frame_progress("linear probe") as progress:
         done = measure_linear_probe(task, features, settings, notes=notes, progress=progress)
     _publish(args, done.report)
@@ -205,15 +205,15 @@ def _settings_from(args: argparse.Namespace, settings_class: type[SettingsT]) ->
     return settings_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-def _site_images(args: argparse.Namespace) -> tuple[list[Any], tuple[str, ...]]:
-    """Images that whitenings are fitted to, and the note that says which."""
-    from xover_core.evaluation.protocols.feature_choice import MAX_FIT_IMAGES
-    from xover_core.evaluation.protocols.posed_frames import spread_images
+def _site_frames(args: argparse.Namespace) -> tuple[list[Any], tuple[str, ...]]:
+    """Frames that whitenings are fitted to, and the note that says which."""
+    from xover_core.evaluation.protocols.feature_choice import MAX_FIT_FRAMES
+    from xover_core.evaluation.protocols.posed_frames import spread_frames
 
     sequence = _open(args.whiten_on or args.recording, args)
-    images = list(spread_images(sequence, MAX_FIT_IMAGES))
+    frames = list(spread_frames(sequence, MAX_FIT_FRAMES))
     of = "" if args.whiten_on else ", the measured recording itself"
-    return images, (f"pca64 and -fitted: whitened on {len(images)} images of {sequence.name}{of}",)
+    return frames, (f"pca64 and -fitted: whitened on {len(frames)} images of {sequence.name}{of}",)
 
 
 def _open(path: Path, args: argparse.Namespace) -> RgbdSequence:

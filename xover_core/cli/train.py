@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,6 +94,7 @@ def _locus_settings(args: argparse.Namespace) -> LocusSettings:
 
 def _train_locus(settings: LocusSettings, args: argparse.Namespace, processes: Processes) -> TrainingResult:
     """Make network and task, and train."""
+    from xover_core.evaluation.provenance import log_provenance
     from xover_core.training.locus_networks import make_locus_network
     from xover_core.training.locus_task import LocusTask
     from xover_core.training.scene_folder import SceneFolder
@@ -112,17 +111,8 @@ def _train_locus(settings: LocusSettings, args: argparse.Namespace, processes: P
     task = LocusTask(make_locus_network(settings.network, scenes), scenes, validation, settings)
     trainer = Trainer(task, settings.trainer, args.out, processes=processes)
     if processes.is_main:
-        _write_provenance(args.out)
+        log_provenance(args.out)
     return trainer.run(resume=args.resume)
-
-
-def _write_provenance(folder: Path) -> None:
-    """One line for each session of a run."""
-    from xover_core.evaluation.provenance import find_provenance
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "provenance.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(dataclasses.asdict(find_provenance())) + "\n")
 
 
 def _tell(result: TrainingResult, folder: Path) -> None:

@@ -9,6 +9,7 @@ See https://github.com/ScanNet/ScanNet/tree/master/SensReader/python.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,10 @@ def is_scannet_layout(path: Path) -> bool:
     return all((path / folder).is_dir() for folder in _FOLDERS)
 
 
-def open_scannet_sequence(path: Path, settings: ScanNetSettings | None = None) -> ImageFileSequence:
-    """Open an exported scan.
+def open_scannet_sequence(
+    path: Path, settings: ScanNetSettings | None = None, *, numbers: Collection[int] | None = None
+) -> ImageFileSequence:
+    """Open an exported scan, or of its frames only those with certain numbers.
 
     Frames without a pose file, or whose pose is not finite, have no pose. Without `extrinsic_color.txt` and
     `extrinsic_depth.txt` both cameras are in one place.
@@ -41,7 +44,7 @@ def open_scannet_sequence(path: Path, settings: ScanNetSettings | None = None) -
     settings = settings or ScanNetSettings()
     colors = index_images(path / COLOR_FOLDER, COLOR_SUFFIXES)
     depths = index_images(path / "depth", (".png",))
-    indices = list(colors)[:: settings.frame_step]
+    indices = [i for i in list(colors)[:: settings.frame_step] if numbers is None or i in numbers]
     calibration = _read_calibration(path / "intrinsic", next(iter(colors.values())), next(iter(depths.values())))
     frames = []
     for index in indices:

@@ -6,14 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
-from xover_core.types import ModelInfo, PatchFeatures
+from xover_core.types import ModelInfo, PatchFeatures, RgbdFrame
 
 
 class PatchEncoder(Protocol):
-    """Image -> L2-normalised descriptors on a patch grid with stride 8 at the encoder's working height."""
+    """Frame -> L2-normalised descriptors on a patch grid with stride 8 at the encoder's working height."""
 
     @property
     def model(self) -> ModelInfo:
@@ -25,11 +22,11 @@ class PatchEncoder(Protocol):
         """What a map must keep to restore this encoder beyond the model's own weights (safetensors); may be empty."""
         ...
 
-    def encode(self, rgb: NDArray[np.uint8]) -> PatchFeatures:
-        """Describe every patch of an image.
+    def encode(self, frame: RgbdFrame) -> PatchFeatures:
+        """Describe every patch of a frame.
 
         Args:
-            rgb: (H, W, 3) uint8 of any size.
+            frame: of any size; its depth may be None or without any reading, and some encoders never look at it.
 
         Returns:
             Features on a (rows, cols) grid with one descriptor array per radius.
@@ -41,6 +38,6 @@ class PatchEncoder(Protocol):
 class SiteFittable(Protocol):
     """An encoder that can be fitted to a site without training, for example by whitening."""
 
-    def fit_to(self, images: Iterable[NDArray[np.uint8]]) -> PatchEncoder:
-        """Return a new encoder fitted to (H, W, 3) uint8 images of the site; itself when there are too few."""
+    def fit_to(self, frames: Iterable[RgbdFrame]) -> PatchEncoder:
+        """Return a new encoder fitted to frames of the site; itself when there are too few."""
         ...

@@ -9,7 +9,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from xover_core.errors import SensorDataError
 from xover_core.geometry.camera import scale_pixels
 from xover_core.types import Float32Array
 
@@ -31,18 +30,6 @@ class PatchGrid:
     grid_shape: tuple[int, int]
     centers_px: Float32Array
     keypoints_px: Float32Array
-
-
-def check_image(rgb: NDArray[np.generic]) -> None:
-    """Refuse what no encoder can describe.
-
-    Raises:
-        SensorDataError: not an (H, W, 3) uint8 image, or empty.
-    """
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or rgb.size == 0:
-        raise SensorDataError(
-            f"image to encode: expected RGB uint8 (H, W, 3), got {rgb.dtype} {rgb.shape}; convert it first."
-        )
 
 
 def make_patch_grid(width: int, height: int, working_height: int) -> PatchGrid:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.encoders.dense_rootsift import DESCRIPTOR_DIM, dense_rootsift
-from xover_core.encoders.patch_grid import PatchGrid, check_image, make_patch_grid, resize_to_grid
+from xover_core.encoders.patch_grid import PatchGrid, make_patch_grid, resize_to_grid
 from xover_core.encoders.whitening import Whitening, WhiteningFitter
 from xover_core.errors import ModelError
-from xover_core.types import Float32Array, ModelInfo, PatchFeatures
+from xover_core.types import Float32Array, ModelInfo, PatchFeatures, RgbdFrame
 
 NUM_SIZES = 3
 # Below this many images the statistics of a site are those of a few views, and the general whitening is better.
@@ -61,22 +61,22 @@ class RootSiftEncoder:
         """The whitening, as safetensors."""
         return self._whitening.to_bytes()
 
-    def encode(self, rgb: NDArray[np.uint8]) -> PatchFeatures:
-        """See `PatchEncoder.encode`."""
-        grid = self._grid(rgb)
-        descriptors = self._whitening.apply(self._describe(rgb, grid))
+    def encode(self, frame: RgbdFrame) -> PatchFeatures:
+        """See `PatchEncoder.encode`; depth is not looked at."""
+        grid = self._grid(frame.rgb)
+        descriptors = self._whitening.apply(self._describe(frame.rgb, grid))
         return PatchFeatures(
             grid_shape=grid.grid_shape,
             keypoints_px=grid.keypoints_px,
             descriptors=(descriptors,) * len(self._model.radii),
         )
 
-    def fit_to(self, images: Iterable[NDArray[np.uint8]]) -> RootSiftEncoder:
+    def fit_to(self, frames: Iterable[RgbdFrame]) -> RootSiftEncoder:
         """Whiten by the statistics of a site; see `SiteFittable.fit_to`."""
         fitter = WhiteningFitter(NUM_SIZES * DESCRIPTOR_DIM)
         num_images = 0
-        for rgb in images:
-            fitter.add(self._describe(rgb, self._grid(rgb)))
+        for frame in frames:
+            fitter.add(self._describe(frame.rgb, self._grid(frame.rgb)))
             num_images += 1
         if num_images < MIN_SITE_IMAGES or fitter.count <= NUM_SIZES * DESCRIPTOR_DIM:
             return self
@@ -89,7 +89,6 @@ class RootSiftEncoder:
 
     def _grid(self, rgb: NDArray[np.uint8]) -> PatchGrid:
         """The grid for this image, made once for each size."""
-        check_image(rgb)
         size = rgb.shape[1], rgb.shape[0]
         if size not in self._grids:
             self._grids[size] = make_patch_grid(*size, self._image_height)

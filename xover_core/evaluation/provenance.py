@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import hashlib
 import importlib.metadata
+import json
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import xover_core
 
@@ -49,6 +53,17 @@ def find_provenance() -> Provenance:
         python=platform.python_version(),
         libraries={name: version for name in _LIBRARIES if (version := _library_version(name))},
     )
+
+
+def log_provenance(folder: Path, facts: Mapping[str, Any] | None = None) -> None:
+    """Add a line to `folder/provenance.jsonl`: this process, and what else is to be remembered of it; made when missing.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "provenance.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({**dataclasses.asdict(find_provenance()), **(facts or {})}) + "\n")
 
 
 def file_sha256(path: Path) -> str:

@@ -188,7 +188,7 @@ class MapBuilder:
 
     def _draft(self, frame: RgbdFrame, depth: Float32Array, T_map_camera: Mat4) -> Keyframe:
         """Keyframe of a frame, without id and scene."""
-        features = self._encoder.encode(frame.rgb)
+        features = self._encoder.encode(frame)
         readings = sample_depth(depth, features.keypoints_px, max_depth=self._settings.max_depth)
         return Keyframe(
             keyframe_id=0,

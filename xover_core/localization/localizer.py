@@ -157,7 +157,7 @@ class Localizer:
 
     def _encode(self, frame: RgbdFrame) -> QueryView:
         """Patches with descriptors and, where there is depth, 3D points."""
-        features = self._encoder.encode(frame.rgb)
+        features = self._encoder.encode(frame)
         points = np.full((len(features.keypoints_px), 3), np.nan)
         if frame.depth is not None:
             readings = sample_depth(frame.depth, features.keypoints_px, max_depth=self._settings.mapping.max_depth)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +19,9 @@ from xover_core.geometry.transforms import pose_error
 from xover_core.training.scale_crop import Window, resize_camera_window, resize_depth_window
 from xover_core.training.scene_frames import SceneFrames, make_scene_frames
 from xover_core.types import CameraIntrinsics, Float32Array, Mat4, RgbdFrame
+
+Progress = Callable[[int, int], None]
+"""Called with (frames done, all frames)."""
 
 # When there are too many frames, the step grows by this factor until few enough are left.
 _STEP_GROWTH = 1.2
@@ -46,12 +50,15 @@ class _KeptFrame:
     T_world_camera: Mat4
 
 
-def make_recording_scene(sequence: RgbdSequence, settings: RecordingSceneSettings | None = None) -> SceneFrames:
+def make_recording_scene(
+    sequence: RgbdSequence, settings: RecordingSceneSettings | None = None, progress: Progress | None = None
+) -> SceneFrames:
     """Keep frames that are spread over all poses of a recording; only kept frames are held in memory.
 
     Args:
         sequence: whose items have a pose and depth; others are passed over.
         settings: None = defaults.
+        progress: called after each frame.
 
     Raises:
         TrainingError: fewer than two frames are left, or the size is no multiple of 8.
@@ -59,7 +66,9 @@ def make_recording_scene(sequence: RgbdSequence, settings: RecordingSceneSetting
     settings = settings or RecordingSceneSettings()
     step = settings.min_step
     kept: list[_KeptFrame] = []
-    for item in sequence:
+    for done, item in enumerate(sequence, start=1):
+        if progress:
+            progress(done, len(sequence))
         pose, frame = item.T_world_camera, item.frame
         if pose is None or frame.depth is None or valid_share(frame.depth) < settings.min_valid_depth:
             continue

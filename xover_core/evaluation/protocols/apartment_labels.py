@@ -65,7 +65,8 @@ def _walk_views(apartment: Apartment, walk_seed: int, num_frames: int, progress:
     indices = spread_indices(len(walk), num_frames)
     views = []
     for done, index in enumerate(indices, start=1):
-        rgb = walk.item(index).frame.rgb
-        views.append(LabelledView(rgb=rgb, object_ids=patch_labels(walk.perfect_view(index).instance, rgb)))
+        frame = walk.item(index).frame
+        labels = patch_labels(walk.perfect_view(index).instance, frame.rgb)
+        views.append(LabelledView(frame=frame, object_ids=labels))
         progress(done, len(indices))
     return tuple(views)

@@ -44,7 +44,7 @@ def draw_cosegmentation(example: RetrievalExample, path: Path) -> None:
     query = int(batch.queries[number])
     home = int(batch.frame_of[query])
     frames = [batch.frames[i] for i in (home, *_other_views(example, number, home))]
-    described = [example.feature.finish(example.feature.source.describe(f.frame.rgb)) for f in frames]
+    described = [example.feature.finish(example.feature.source.describe(f.frame)) for f in frames]
     row = query - int(np.searchsorted(batch.frame_of, home))
     target = described[0][batch.patch_rows[home][row]]
     figure = _draw(frames, [d @ target for d in described], _pca_colors(described), batch.points_world[query])

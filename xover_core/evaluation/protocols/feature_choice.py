@@ -5,9 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from xover_core.config import EncoderSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
@@ -21,17 +18,18 @@ from xover_core.evaluation.protocols.patch_sources import (
     SiftPatches,
 )
 from xover_core.inference.model_store import model_entries
+from xover_core.types import RgbdFrame
 
 WHITENED_DIM = 64
 ONE_SIZE_PX = 16.0
 THREE_SIZES_PX = (10.0, 20.0, 40.0)
 # The covariance of 384 numbers is known well from the patches of this many images; OpenCV's SIFT takes its time.
-MAX_FIT_IMAGES = 60
+MAX_FIT_FRAMES = 60
 LOCUS_PREFIX = "locus"
 # Radius of a patch, m: which scale of a model with several is asked for where a protocol names none.
 PATCH_RADIUS = 0.2
 
-SiteImages = Sequence[NDArray[np.uint8]]
+SiteFrames = Sequence[RgbdFrame]
 
 
 def default_models() -> tuple[str, ...]:
@@ -40,7 +38,7 @@ def default_models() -> tuple[str, ...]:
     return (default, *(name for name in sorted(model_entries()) if name.startswith(LOCUS_PREFIX) and name != default))
 
 
-def baseline_features(site_images: SiteImages) -> tuple[PatchFeature, ...]:
+def baseline_features(site_frames: SiteFrames) -> tuple[PatchFeature, ...]:
     """Raw patches, dense RootSIFT at one and at three sizes, the latter also whitened by images of the site."""
     three_sizes = SiftPatches(THREE_SIZES_PX)
     return (
@@ -50,12 +48,12 @@ def baseline_features(site_images: SiteImages) -> tuple[PatchFeature, ...]:
         PatchFeature(
             name=f"rootsift-10-20-40px-pca{WHITENED_DIM}",
             source=three_sizes,
-            whitening=fit_whitening(three_sizes, site_images),
+            whitening=fit_whitening(three_sizes, site_frames),
         ),
     )
 
 
-def encoder_features(models: Sequence[str], site_images: SiteImages, radius: float) -> tuple[PatchFeature, ...]:
+def encoder_features(models: Sequence[str], site_frames: SiteFrames, radius: float) -> tuple[PatchFeature, ...]:
     """Each model as it is shipped, and where it can be fitted without training also fitted to images of the site.
 
     Raises:
@@ -63,32 +61,32 @@ def encoder_features(models: Sequence[str], site_images: SiteImages, radius: flo
     """
     return tuple(
         PatchFeature(name=name, source=EncoderPatches(encoder, radius))
-        for name, encoder in named_encoders(models, site_images)
+        for name, encoder in named_encoders(models, site_frames)
     )
 
 
-def named_encoders(models: Sequence[str], site_images: SiteImages) -> list[tuple[str, PatchEncoder]]:
+def named_encoders(models: Sequence[str], site_frames: SiteFrames) -> list[tuple[str, PatchEncoder]]:
     """(name in tables, encoder): as `encoder_features`."""
     named: list[tuple[str, PatchEncoder]] = []
     for model in models:
         encoder = make_encoder(EncoderSettings(model=model, image_height=IMAGE_HEIGHT))
         named.append((model, encoder))
         if isinstance(encoder, SiteFittable):
-            fitted = encoder.fit_to(site_images)
+            fitted = encoder.fit_to(site_frames)
             if fitted is not encoder:
                 named.append((f"{model}-fitted", fitted))
     return named
 
 
-def fit_whitening(source: PatchSource, images: SiteImages) -> Whitening:
+def fit_whitening(source: PatchSource, frames: SiteFrames) -> Whitening:
     """PCA with whitening to 64 dimensions of a source's descriptors.
 
     Raises:
         ModelError: too few patches with content.
     """
     fitter: WhiteningFitter | None = None
-    for rgb in images:
-        described = source.describe(rgb)
+    for frame in frames:
+        described = source.describe(frame)
         fitter = fitter or WhiteningFitter(described.shape[1])
         fitter.add(described)
     return (fitter or WhiteningFitter(0)).fit(WHITENED_DIM)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xover_core.evaluation.protocols.patch_sources import protocol_grid
 from xover_core.geometry.camera import scale_pixels
+from xover_core.types import RgbdFrame
 
 # The last of the stuff classes: everything that has a shape of its own.
 THINGS_NAME = "objects"
@@ -23,11 +24,11 @@ class LabelledView:
     """A view with labels.
 
     Attributes:
-        rgb: (H, W, 3) uint8.
+        frame: what the camera saw.
         object_ids: (N,) int64 of the patches of `protocol_grid`, `UNLABELLED` where nothing is known.
     """
 
-    rgb: NDArray[np.uint8]
+    frame: RgbdFrame
     object_ids: NDArray[np.int64]
 
 

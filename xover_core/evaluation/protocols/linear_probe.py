@@ -160,7 +160,7 @@ def measure_linear_probe(
 
 def describe_views(feature: PatchFeature, views: Sequence[LabelledView]) -> Float32Array:
     """(V * N, D) descriptors of all patches of some views."""
-    return np.concatenate([feature.finish(feature.source.describe(view.rgb)) for view in views])
+    return np.concatenate([feature.finish(feature.source.describe(view.frame)) for view in views])
 
 
 def _labels(views: Sequence[LabelledView], object_ids: NDArray[np.int64]) -> NDArray[np.int64]:

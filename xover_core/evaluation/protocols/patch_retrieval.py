@@ -24,7 +24,7 @@ from xover_core.evaluation.protocols.retrieval_tally import Precisions, Retrieva
 from xover_core.evaluation.protocols.view_overlap import mutual_overlap
 from xover_core.evaluation.provenance import find_provenance
 from xover_core.evaluation.replay import Progress, ignore_progress
-from xover_core.types import Float32Array
+from xover_core.types import Float32Array, RgbdFrame
 
 PROTOCOL = "patch-retrieval"
 CHANCE = "chance"
@@ -155,7 +155,7 @@ def _describe(batch: PatchBatch, measured: Sequence[_Measured]) -> list[Float32A
         for part, each in zip(parts, measured, strict=True):
             source = each.feature.source
             if id(source) not in done:
-                done[id(source)] = _timed_describe(source, posed.frame.rgb)
+                done[id(source)] = _timed_describe(source, posed.frame)
             described, source_s = done[id(source)]
             start = time.perf_counter()
             part.append(each.feature.finish(described)[rows])
@@ -163,10 +163,10 @@ def _describe(batch: PatchBatch, measured: Sequence[_Measured]) -> list[Float32A
     return [np.concatenate(part) for part in parts]
 
 
-def _timed_describe(source: PatchSource, rgb: NDArray[np.uint8]) -> tuple[Float32Array, float]:
+def _timed_describe(source: PatchSource, frame: RgbdFrame) -> tuple[Float32Array, float]:
     """Descriptors and the seconds they took."""
     start = time.perf_counter()
-    described = source.describe(rgb)
+    described = source.describe(frame)
     return described, time.perf_counter() - start
 
 

@@ -16,17 +16,17 @@ from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.encoders.patch_grid import PATCH_STRIDE, PatchGrid, make_patch_grid, resize_to_grid
 from xover_core.encoders.whitening import Whitening
 from xover_core.errors import ModelError
-from xover_core.types import Float32Array
+from xover_core.types import Float32Array, RgbdFrame
 
 # Patches are compared on images of this height; wider or narrower ones keep their aspect ratio.
 IMAGE_HEIGHT = 240
 
 
 class PatchSource(Protocol):
-    """Image -> one descriptor for each patch of `protocol_grid`."""
+    """Frame -> one descriptor for each patch of `protocol_grid`."""
 
-    def describe(self, rgb: NDArray[np.uint8]) -> Float32Array:
-        """(N, C) descriptors of an (H, W, 3) image, of unit L2 norm, or zero where a patch has no content."""
+    def describe(self, frame: RgbdFrame) -> Float32Array:
+        """(N, C) descriptors of unit L2 norm, or zero where a patch has no content."""
         ...
 
 
@@ -60,9 +60,9 @@ class RawPatches:
     def __init__(self, side_px: int = 16) -> None:
         self._side = side_px
 
-    def describe(self, rgb: NDArray[np.uint8]) -> Float32Array:
+    def describe(self, frame: RgbdFrame) -> Float32Array:
         """See `PatchSource.describe`."""
-        gray = _working_gray(rgb).astype(np.float32)
+        gray = _working_gray(frame.rgb).astype(np.float32)
         margin = (self._side - PATCH_STRIDE) // 2
         padded = cv2.copyMakeBorder(gray, margin, margin, margin, margin, cv2.BORDER_REFLECT)
         windows = sliding_window_view(padded, (self._side, self._side))[::PATCH_STRIDE, ::PATCH_STRIDE]
@@ -77,10 +77,10 @@ class SiftPatches:
         self._sizes = tuple(sizes_px)
         self._sift = cv2.SIFT.create()
 
-    def describe(self, rgb: NDArray[np.uint8]) -> Float32Array:
+    def describe(self, frame: RgbdFrame) -> Float32Array:
         """See `PatchSource.describe`."""
-        gray = _working_gray(rgb)
-        centers = protocol_grid(rgb).centers_px
+        gray = _working_gray(frame.rgb)
+        centers = protocol_grid(frame.rgb).centers_px
         parts = []
         for size in self._sizes:
             keypoints = [cv2.KeyPoint(float(u), float(v), size, 0.0) for u, v in centers]
@@ -96,18 +96,19 @@ class EncoderPatches:
         radii = encoder.model.radii
         self._scale = min(range(len(radii)), key=lambda i: abs(radii[i] - radius))
 
-    def describe(self, rgb: NDArray[np.uint8]) -> Float32Array:
+    def describe(self, frame: RgbdFrame) -> Float32Array:
         """See `PatchSource.describe`.
 
         Raises:
             ModelError: the encoder has another grid.
         """
-        features = self._encoder.encode(rgb)
-        expected = protocol_grid(rgb).grid_shape
+        features = self._encoder.encode(frame)
+        expected = protocol_grid(frame.rgb).grid_shape
         if features.grid_shape != expected:
             raise ModelError(
-                f"model {self._encoder.model.name!r}: expected a patch grid of {expected} for a {rgb.shape[1]}x"
-                f"{rgb.shape[0]} image at height {IMAGE_HEIGHT}, got {features.grid_shape}; it cannot be compared here."
+                f"model {self._encoder.model.name!r}: expected a patch grid of {expected} for a"
+                f" {frame.intrinsics.width}x{frame.intrinsics.height} image at height {IMAGE_HEIGHT}, got"
+                f" {features.grid_shape}; it cannot be compared here."
             )
         return features.descriptors[self._scale]
 

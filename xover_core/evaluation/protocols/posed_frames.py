@@ -76,14 +76,12 @@ def read_frames(
     return {index_of[p]: posed for p, posed in _posed_frames(sequence, index_of.keys(), progress)}
 
 
-def spread_images(
-    sequence: RgbdSequence, max_images: int, progress: Progress = ignore_progress
-) -> Iterator[NDArray[np.uint8]]:
-    """Up to `max_images` colour images, (H, W, 3) uint8, evenly spread over a recording; poses are not needed."""
-    wanted = set(_spread(len(sequence), max_images).tolist())
+def spread_frames(sequence: RgbdSequence, max_frames: int, progress: Progress = ignore_progress) -> Iterator[RgbdFrame]:
+    """Up to `max_frames` frames, evenly spread over a recording; neither poses nor depth are needed."""
+    wanted = set(_spread(len(sequence), max_frames).tolist())
     for position, item in enumerate(sequence):
         if position in wanted:
-            yield item.frame.rgb
+            yield item.frame
         progress(position + 1, len(sequence))
 
 

@@ -35,8 +35,8 @@ def draw_segmentation(probe: LinearProbe, path: Path) -> None:
         place = np.minimum(np.searchsorted(task.object_ids, view.object_ids), len(task.object_ids) - 1)
         truth = np.where(task.object_ids[place] == view.object_ids, place, len(task.object_ids))
         predicted = probe.classifier.logits(describe_views(probe.feature, [view])).argmax(axis=1)
-        shape = (*protocol_grid(view.rgb).grid_shape, 3)
-        pictures = (view.rgb, colors[truth].reshape(shape), colors[predicted].reshape(shape))
+        shape = (*protocol_grid(view.frame.rgb).grid_shape, 3)
+        pictures = (view.frame.rgb, colors[truth].reshape(shape), colors[predicted].reshape(shape))
         for row, picture in enumerate(pictures):
             axes[row, column].imshow(picture, interpolation="nearest")
             axes[row, column].set_xticks([])

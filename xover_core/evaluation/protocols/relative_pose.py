@@ -120,7 +120,7 @@ def _solve_all(
     settings: RelativePoseSettings,
 ) -> list[list[PairAnswer]]:
     """For each solver the answers to all pairs; every image is described once."""
-    described = {index: matcher.describe(posed.frame.rgb) for index, posed in frames.items()}
+    described = {index: matcher.describe(posed.frame) for index, posed in frames.items()}
     points = {i: _points(frames[i], described[i], settings.max_depth) for i in frames}
     answers: list[list[PairAnswer]] = [[] for _ in PAIR_SOLVERS]
     for number, (a, b) in enumerate(pairs.tolist()):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xover_core.datasets.image_files import read_color, read_labels
 from xover_core.datasets.scannet_labels import LABEL_TABLE, LabelledImage, open_labelled_scan
+from xover_core.datasets.scannet_sequence import is_scannet_layout, open_scannet_sequence
 from xover_core.errors import DatasetError
 from xover_core.evaluation.protocols.labelled_patches import (
     THINGS_NAME,
@@ -22,6 +23,7 @@ from xover_core.evaluation.protocols.labelled_patches import (
 )
 from xover_core.evaluation.protocols.protocol_settings import LinearProbeSettings
 from xover_core.evaluation.replay import Progress, ignore_progress
+from xover_core.types import CameraIntrinsics, RgbdFrame
 
 # Those of NYU's 40 classes that have no shape of their own; `otherstructure` are columns, beams and the like.
 SCAN_STUFF = ("wall", "floor", "ceiling", "door", "window", "otherstructure", THINGS_NAME)
@@ -55,9 +57,10 @@ def label_scan(
     images = [scan.images[index] for index in spread_indices(len(scan.images), wanted)]
     if len(images) < 2 and not settings.same_frames:
         raise DatasetError(f"{path}: expected at least 2 labelled frames, to train and to test, got {len(images)}.")
+    frames = _frames_with_depth(path, images)
     views, categories = [], []
     for done, image in enumerate(images, start=1):
-        view, category_ids = _read_view(image)
+        view, category_ids = _read_view(image, frames)
         views.append(view)
         categories.append(category_ids)
         progress(done, len(images))
@@ -75,13 +78,28 @@ def label_scan(
     )
 
 
-def _read_view(image: LabelledImage) -> tuple[LabelledView, NDArray[np.int64]]:
+def _frames_with_depth(path: Path, images: Sequence[LabelledImage]) -> dict[str, RgbdFrame]:
+    """Frames of a scan by name; none where it was exported without depth and cameras."""
+    if not is_scannet_layout(path):
+        return {}
+    numbers = {int(image.color_path.stem) for image in images}
+    return {item.name: item.frame for item in open_scannet_sequence(path, numbers=numbers)}
+
+
+def _read_view(image: LabelledImage, frames: Mapping[str, RgbdFrame]) -> tuple[LabelledView, NDArray[np.int64]]:
     """A view, and the (N,) raw categories of its patches."""
-    rgb = read_color(image.color_path)
-    categories = _read_patch_labels(image.label_path, rgb)
-    objects = _read_patch_labels(image.instance_path, rgb) if image.instance_path else categories
+    frame = frames.get(image.color_path.stem) or _color_frame(read_color(image.color_path))
+    categories = _read_patch_labels(image.label_path, frame.rgb)
+    objects = _read_patch_labels(image.instance_path, frame.rgb) if image.instance_path else categories
     is_known = (categories > 0) & (objects > 0)
-    return LabelledView(rgb=rgb, object_ids=np.where(is_known, objects, UNLABELLED)), categories
+    return LabelledView(frame=frame, object_ids=np.where(is_known, objects, UNLABELLED)), categories
+
+
+def _color_frame(rgb: NDArray[np.uint8]) -> RgbdFrame:
+    """An image whose camera nobody has written down, taken to see 53 deg across; without depth."""
+    height, width = rgb.shape[:2]
+    camera = CameraIntrinsics(fx=width, fy=width, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height)
+    return RgbdFrame(stamp_ns=0, rgb=rgb, depth=None, intrinsics=camera)
 
 
 def _read_patch_labels(path: Path, rgb: NDArray[np.uint8]) -> NDArray[np.int64]:

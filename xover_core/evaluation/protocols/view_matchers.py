@@ -14,7 +14,7 @@ from xover_core.config import MatchingSettings
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.evaluation.protocols.patch_sources import root_sift
 from xover_core.localization.patch_matching import GridShape, match_patches
-from xover_core.types import Float32Array
+from xover_core.types import Float32Array, RgbdFrame
 
 Rows = NDArray[np.int64]
 
@@ -38,7 +38,7 @@ class DescribedView:
 
 
 class ViewMatcher(Protocol):
-    """Image -> description; two descriptions -> matches."""
+    """Frame -> description; two descriptions -> matches."""
 
     @property
     def name(self) -> str:
@@ -50,8 +50,8 @@ class ViewMatcher(Protocol):
         """How far an inlier may lie from its epipolar line, at image height 240: how precise the points are."""
         ...
 
-    def describe(self, rgb: NDArray[np.uint8]) -> DescribedView:
-        """Describe an (H, W, 3) image."""
+    def describe(self, frame: RgbdFrame) -> DescribedView:
+        """Describe a frame."""
         ...
 
     def match(self, a: DescribedView, b: DescribedView) -> tuple[Rows, Rows]:
@@ -68,9 +68,9 @@ class SiftMatcher:
     def __init__(self) -> None:
         self._sift = cv2.SIFT.create(_MAX_KEYPOINTS)
 
-    def describe(self, rgb: NDArray[np.uint8]) -> DescribedView:
+    def describe(self, frame: RgbdFrame) -> DescribedView:
         """See `ViewMatcher.describe`."""
-        keypoints, descriptors = self._sift.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), None)
+        keypoints, descriptors = self._sift.detectAndCompute(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), None)
         values = np.zeros((0, 128), np.float32) if descriptors is None else root_sift(descriptors)
         return DescribedView(keypoints_px=_positions(keypoints), descriptors=values)
 
@@ -88,9 +88,9 @@ class OrbMatcher:
     def __init__(self) -> None:
         self._orb = cv2.ORB.create(_MAX_KEYPOINTS)
 
-    def describe(self, rgb: NDArray[np.uint8]) -> DescribedView:
+    def describe(self, frame: RgbdFrame) -> DescribedView:
         """See `ViewMatcher.describe`."""
-        keypoints, descriptors = self._orb.detectAndCompute(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), None)
+        keypoints, descriptors = self._orb.detectAndCompute(cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY), None)
         values = np.zeros((0, 32), np.uint8) if descriptors is None else np.asarray(descriptors)
         return DescribedView(keypoints_px=_positions(keypoints), descriptors=values)
 
@@ -110,9 +110,9 @@ class EncoderMatcher:
         self._encoder = encoder
         self._settings = settings or MatchingSettings()
 
-    def describe(self, rgb: NDArray[np.uint8]) -> DescribedView:
+    def describe(self, frame: RgbdFrame) -> DescribedView:
         """See `ViewMatcher.describe`."""
-        features = self._encoder.encode(rgb)
+        features = self._encoder.encode(frame)
         return DescribedView(
             keypoints_px=features.keypoints_px, descriptors=features.finest, grid_shape=features.grid_shape
         )
