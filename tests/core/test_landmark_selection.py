@@ -10,6 +10,7 @@ import pytest
 from box_room import HALF_SIZE, look_at, room_keyframe
 
 from xover_core.config import MappingSettings
+from xover_core.errors import ConfigError
 from xover_core.landmark_map.landmark_map import concatenate_landmarks, take_landmarks
 from xover_core.landmark_map.landmark_selection import build_landmarks, select_spread
 from xover_core.types import Keyframe, Landmarks
@@ -32,6 +33,20 @@ def keyframes() -> list[Keyframe]:
 @pytest.fixture(scope="module")
 def landmarks(keyframes: list[Keyframe]) -> Landmarks:
     return build_landmarks(keyframes, SETTINGS, lambda _: None)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, -0.01, 2.0])
+def test_temperature_out_of_range(temperature: float) -> None:
+    with pytest.raises(ConfigError, match="landmark_score_temperature"):
+        MappingSettings(landmark_score_temperature=temperature)
+
+
+def test_temperature_is_used(keyframes: list[Keyframe], landmarks: Landmarks) -> None:
+    """A softer ranking gives lower scores: a positive shares its rank with all that are about as similar."""
+    soft = build_landmarks(keyframes, dataclasses.replace(SETTINGS, landmark_score_temperature=0.3), lambda _: None)
+    exact = build_landmarks(keyframes, dataclasses.replace(SETTINGS, landmark_score_temperature=0.0), lambda _: None)
+    assert soft.scores.mean() < 0.8 * exact.scores.mean()
+    assert landmarks.scores.mean() == pytest.approx(exact.scores.mean(), rel=0.05)
 
 
 def spread(positions: list[float], scores: list[float], spacing: float, max_per_scene: int = 9) -> list[int]:

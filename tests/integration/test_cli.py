@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 
@@ -135,6 +136,7 @@ def test_info_names_model_and_scenes(xover, map_file):
     code, out, _ = xover("info", map_file)
     assert code == 0
     assert "rootsift-pca64, 64 values" in out
+    assert re.search(r"landmarks +[1-9]\d*, smooth AP 0\.\d\d in the mean", out)
     assert "scene 1" in out
 
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xover_core.cli.arguments import Subparsers
+
+if TYPE_CHECKING:
+    from xover_core.types import Landmarks
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -30,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         ("size", f"{content.size_bytes / 1e6:.1f} MB"),
         ("model", f"{model.name}, {model.descriptor_dim} values, radii {radii} m, checksum {model.checksum[:16]}"),
         ("keyframes", str(len(content.keyframes))),
-        ("landmarks", str(len(content.landmarks))),
+        ("landmarks", _describe_landmarks(content.landmarks)),
         ("scenes", str(len(content.scenes))),
     ]
     for scene in content.scenes:
@@ -40,3 +44,16 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(what) for what, _ in rows)
     print("\n".join(f"{what:<{width}}  {value}" for what, value in rows))
     return 0
+
+
+def _describe_landmarks(landmarks: Landmarks) -> str:
+    """How many, and how well their embeddings find their own patches again."""
+    if not len(landmarks):
+        return "0"
+    import numpy as np
+
+    tenth, middle, ninth = np.quantile(landmarks.scores, (0.1, 0.5, 0.9))
+    return (
+        f"{len(landmarks)}, smooth AP {landmarks.scores.mean():.2f} in the mean,"
+        f" {tenth:.2f} / {middle:.2f} / {ninth:.2f} at 10 / 50 / 90 %"
+    )

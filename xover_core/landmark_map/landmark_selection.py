@@ -97,7 +97,11 @@ def _fuse_and_score(
     num_done = 0
     for block in blocks_of(cloud, radius):
         fused.append(fuse_block(cloud, block, radius=radius, seed_spacing=spacing))
-        scores.append(score_block(cloud, block, fused[-1], radius=radius, rng=rng))
+        scores.append(
+            score_block(
+                cloud, block, fused[-1], radius=radius, temperature=settings.landmark_score_temperature, rng=rng
+            )
+        )
         num_done += len(block.core)
         report(num_done / len(cloud))
     return concatenate_fused(fused), np.concatenate(scores)
