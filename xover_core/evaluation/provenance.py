@@ -56,7 +56,7 @@ def find_provenance() -> Provenance:
 
 
 def log_provenance(folder: Path, facts: Mapping[str, Any] | None = None) -> None:
-    """Add a line to `folder/provenance.jsonl`: this process, and what else is to be remembered of it; made when missing.
+    """Add a line to `folder/provenance.jsonl`, made when missing: this process, and what else to remember of it.
 
     Raises:
         OSError: the folder cannot be written to.
