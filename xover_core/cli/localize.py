@@ -24,7 +24,7 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Localize the frames of a recording in a map, and print a line for each: name, state, probability,"
         " position in m, quaternion x y z w.",
     )
-    parser.add_argument("recording", metavar="SRC", type=Path, help="folder or rosbag2")
+    parser.add_argument("recording", metavar="SRC", type=Path, help="folder, rosbag2 or .sens file")
     parser.add_argument("--map", metavar="FILE", type=Path, required=True, help="map file")
     parser.add_argument(
         "--online", action="store_true", help="use odometry and time, as on a robot; default: each frame alone"

@@ -21,10 +21,10 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "map",
         help="build a map from a recording with poses",
-        description="Build a map file from a recording with camera poses: a folder, a TUM RGB-D or 7-Scenes folder, or"
-        " a rosbag2.",
+        description="Build a map file from a recording with camera poses: a folder, a TUM RGB-D or 7-Scenes sequence, a"
+        " Matterport3D or ScanNet scan, or a rosbag2 (docs/recordings.md).",
     )
-    parser.add_argument("recording", metavar="SRC", type=Path, help="folder or rosbag2")
+    parser.add_argument("recording", metavar="SRC", type=Path, help="folder, rosbag2 or .sens file")
     parser.add_argument("--out", metavar="FILE", type=Path, required=True, help="map file to write, usually *.xover")
     parser.add_argument("--append", action="store_true", help="extend the map in FILE")
     add_settings_arguments(parser)
