@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of each frame every other frame of the scene sees; computed once for a scene and kept by the caller.
 
-It counts the very patches that labels are made of. `evaluation.protocols.view_overlap` also counts what is in view where
-depth has holes, and takes frames of different sizes; with either in the other's place, other frames would be chosen.
+It counts the very patches that labels are made of. `evaluation.protocols.view_overlap` also counts what is in view
+where depth has holes, and takes frames of different sizes; in each other's place they would choose other frames.
 """
 
 from __future__ import annotations

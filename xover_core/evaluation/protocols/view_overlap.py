@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of a view other views of a recording see: points of a coarse grid, projected, with an occlusion test.
 
-Not `training.overlap`: that one serves labels, so a pixel without depth sees nothing and depth must agree closely. Here
-frames of any camera, with holes and noisy poses, are chosen by their views, for protocols whose numbers hang on the choice.
+Not `training.overlap`: that one serves labels, so a pixel without depth sees nothing and depth must agree closely.
+Here views of any size, with holes and noisy poses, are chosen, and the numbers of protocols hang on the choice.
 """
 
 from __future__ import annotations
