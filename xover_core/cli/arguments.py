@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import yaml
 
-from xover_core.config import XoverSettings
-from xover_core.config_io import load_preset, load_settings, override, preset_names
+from xover_core.config import Settings, XoverSettings
+from xover_core.config_io import load_preset, load_settings_over, override, preset_names
 from xover_core.datasets.bag_topics import BagTopics
 from xover_core.datasets.rgbd_sequence import RgbdSequence
 from xover_core.errors import ConfigError
 
 # argparse has no public name for what add_subparsers returns
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+SettingsT = TypeVar("SettingsT", bound=Settings)
 
 _TOPIC_ARGUMENTS = (
     ("color", "--color-topic", "sensor_msgs/Image or CompressedImage"),
@@ -34,8 +35,7 @@ def add_settings_arguments(parser: argparse.ArgumentParser) -> None:
     """Add --preset, --settings and --set; `settings_from` reads them."""
     group = parser.add_argument_group("settings", "later ones win; `xover config` shows all with their meaning")
     group.add_argument("--preset", metavar="NAME", help=f"one of: {', '.join(preset_names())}")
-    group.add_argument("--settings", metavar="FILE", type=Path, help="YAML file")
-    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="may be repeated")
+    _add_file_and_values(group)
 
 
 def settings_from(args: argparse.Namespace) -> XoverSettings:
@@ -44,10 +44,29 @@ def settings_from(args: argparse.Namespace) -> XoverSettings:
     Raises:
         ConfigError: a preset, file, key or value that is not accepted.
     """
-    settings = load_preset(args.preset) if args.preset else XoverSettings()
-    if args.settings:
-        settings = load_settings(args.settings, settings)
+    return settings_over(args, load_preset(args.preset) if args.preset else XoverSettings())
+
+
+def add_own_settings_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --settings and --set of a verb that has its own tree of settings; `settings_over` reads them."""
+    _add_file_and_values(
+        parser.add_argument_group("settings", "later ones win; --show-settings shows all with their meaning")
+    )
+
+
+def settings_over(args: argparse.Namespace, defaults: SettingsT) -> SettingsT:
+    """Resolve `defaults` < file < single values.
+
+    Raises:
+        ConfigError: a file, key or value that is not accepted.
+    """
+    settings = load_settings_over(args.settings, defaults) if args.settings else defaults
     return override(settings, dict(key_and_value(text) for text in args.set))
+
+
+def _add_file_and_values(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--settings", metavar="FILE", type=Path, help="YAML file")
+    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="may be repeated")
 
 
 def add_topic_arguments(parser: argparse.ArgumentParser) -> None:

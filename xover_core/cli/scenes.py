@@ -7,8 +7,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xover_core.cli.arguments import Subparsers, add_topic_arguments, key_and_value, open_recording
-from xover_core.config_io import dump_settings, flatten, load_settings_over, override
+from xover_core.cli.arguments import (
+    Subparsers,
+    add_own_settings_arguments,
+    add_topic_arguments,
+    open_recording,
+    settings_over,
+)
+from xover_core.config_io import dump_settings, flatten
 from xover_core.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -35,9 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
         help="make a scene of this recording: folder, rosbag2, or scan of Matterport3D or ScanNet",
     )
     parser.add_argument("--name", help="of the recording's scene (default: the recording's own)")
-    group = parser.add_argument_group("settings", "later ones win; --show-settings shows all with their meaning")
-    group.add_argument("--settings", metavar="FILE", type=Path, help="YAML file")
-    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="may be repeated")
+    add_own_settings_arguments(parser)
     add_topic_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -48,8 +52,7 @@ def run(args: argparse.Namespace) -> int:
     from xover_core.training.recording_scenes import RecordingSceneSettings
 
     defaults: Settings = RecordingSceneSettings() if args.recording else ProceduralScenesSettings()
-    settings = load_settings_over(args.settings, defaults) if args.settings else defaults
-    settings = override(settings, dict(key_and_value(text) for text in args.set))
+    settings = settings_over(args, defaults)
     if args.show_settings:
         print(dump_settings(settings), end="")
     elif isinstance(settings, RecordingSceneSettings):

@@ -6,9 +6,9 @@ from __future__ import annotations
 import argparse
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from xover_core.cli.arguments import Subparsers, key_and_value
+from xover_core.cli.arguments import Subparsers, add_own_settings_arguments, settings_over
 from xover_core.config_io import dump_settings, load_settings_over, override
 from xover_core.errors import ConfigError
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from xover_core.training.trainer import TrainingResult
 
 _DESCRIPTION = """\
-Train LoCUS patch features on folders of scenes (docs/training.md). Ctrl-C stops after the current step; --resume goes
-on. Several GPUs: `torchrun --nproc-per-node N -m xover_core.cli.main train locus ...`."""
+Train LoCUS patch features on folders of scenes (docs/training.md; `xover scenes` makes them). Ctrl-C or SIGTERM stops
+after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core.cli.main
+train locus ...`."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -40,9 +41,7 @@ def _add_locus(tasks: Subparsers) -> None:
     parser.add_argument(
         "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scenes, to choose the best weights"
     )
-    group = parser.add_argument_group("settings", "later ones win; --show-settings shows all with their meaning")
-    group.add_argument("--settings", metavar="FILE", type=Path, help="YAML file")
-    group.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="may be repeated")
+    add_own_settings_arguments(parser)
     parser.set_defaults(run=run_locus)
 
 
@@ -80,9 +79,8 @@ def _locus_settings(args: argparse.Namespace) -> LocusSettings:
     settings = LocusSettings()
     if args.resume and args.out:
         settings = load_settings_over(args.out / "settings.yaml", settings)
-    if args.settings:
-        settings = load_settings_over(args.settings, settings)
-    values = dict(key_and_value(text) for text in args.set)
+    settings = settings_over(args, settings)
+    values: dict[str, Any] = {}
     if args.scenes:
         values["data.scenes"] = [str(folder) for folder in args.scenes]
     if args.validation:
