@@ -110,6 +110,17 @@ def test_what_is_refused(command, tmp_path, capsys, arguments, message):
     assert message in capsys.readouterr().err
 
 
+def test_a_folder_that_is_refused_stays_as_it_is(command, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main([*command, "--out", str(run), "--set", "trainer.max_steps=1"]) == 0
+    before = (run / "provenance.jsonl").read_text()
+    assert main([*command, "--out", str(run)]) == EXIT_ERROR
+    assert "holds a run already" in capsys.readouterr().err
+    assert (run / "provenance.jsonl").read_text() == before
+    assert main([*command, "--out", str(tmp_path / "settings.yaml")]) == EXIT_ERROR
+    assert "cannot be written to" in capsys.readouterr().err
+
+
 def test_scenes_must_be_named(tmp_path, capsys):
     assert main(["train", "locus", "--out", str(tmp_path)]) == EXIT_ERROR
     assert "--scenes" in capsys.readouterr().err

@@ -37,12 +37,13 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def test_an_interrupted_process_leaves_a_checkpoint_to_resume(tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_process_leaves_a_checkpoint_to_resume(tmp_path, number):
     settings = toy_settings(max_steps=10**6, validate_every=0, report_seconds=0)
     process = start_process(tmp_path, settings)
     try:
         wait_for_steps(tmp_path / "run" / "log.jsonl", process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert process.wait(30) == 0
     finally:
         process.kill()

@@ -102,18 +102,11 @@ def _convert(args: argparse.Namespace, settings: RecordingSceneSettings) -> None
 
 
 def _start(folder: Path, settings: Settings, *, source: str) -> None:
-    """Write down what the folder's scenes are made with.
-
-    Raises:
-        TrainingError: the folder cannot be written to.
-    """
+    """Write down what the folder's scenes are made with."""
     from xover_core.evaluation.provenance import log_provenance
 
     values = {key: value for key, _, value in flatten(settings)}
-    try:
-        log_provenance(folder, {"source": source, "settings": values})
-    except OSError as error:
-        raise TrainingError(f"scenes in {folder}: the folder cannot be written to, {error}.") from error
+    log_provenance(folder, {"source": source, "settings": values})
 
 
 def _megabytes(*paths: Path) -> float:

@@ -52,8 +52,10 @@ def run_locus(args: argparse.Namespace) -> int:
         print(dump_settings(settings), end="")
         return 0
     from xover_core.training.processes import Processes
+    from xover_core.training.run_folder import RunFolder
     from xover_core.training.trainer import StopReason
 
+    RunFolder(args.out).check(resume=args.resume)
     training_log = logging.getLogger("xover_core.training")
     training_log.setLevel(min(training_log.getEffectiveLevel(), logging.INFO))
     processes = Processes.join(settings.trainer.device)

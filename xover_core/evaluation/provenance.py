@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import xover_core
+from xover_core.errors import TrainingError
 
 _LIBRARIES = ("numpy", "opencv-python-headless", "faiss-cpu", "poselib", "torch")
 _GIT_TIMEOUT_S = 10.0
@@ -59,11 +60,14 @@ def log_provenance(folder: Path, facts: Mapping[str, Any] | None = None) -> None
     """Add a line to `folder/provenance.jsonl`, made when missing: this process, and what else to remember of it.
 
     Raises:
-        OSError: the folder cannot be written to.
+        TrainingError: the folder cannot be written to.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "provenance.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps({**dataclasses.asdict(find_provenance()), **(facts or {})}) + "\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "provenance.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({**dataclasses.asdict(find_provenance()), **(facts or {})}) + "\n")
+    except OSError as error:
+        raise TrainingError(f"folder {folder}: cannot be written to, {error}; name another one.") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -28,28 +28,23 @@ class RunFolder:
         self.last = self.directory / "last.safetensors"
         self.best = self.directory / "best.safetensors"
 
-    def start(self, settings: Settings) -> None:
-        """Make the folder for a new run.
+    def check(self, *, resume: bool) -> None:
+        """Refuse to begin before anything costs time; nothing is written.
 
         Raises:
-            TrainingError: it holds a run already, or cannot be made.
+            TrainingError: a new run in a folder that holds one, or no checkpoint to resume from.
         """
-        if self.last.exists():
-            raise TrainingError(f"run folder {self.directory}: holds a run already; resume it, or name another folder.")
-        self.write_settings(settings)
-
-    def resume(self, settings: Settings) -> None:
-        """Go on in a folder.
-
-        Raises:
-            TrainingError: there is no checkpoint in it.
-        """
-        if not self.last.exists():
+        if resume and not self.last.exists():
             raise TrainingError(f"run folder {self.directory}: has no {self.last.name} to resume from; start anew.")
-        self.write_settings(settings)
+        if self.last.exists() and not resume:
+            raise TrainingError(f"run folder {self.directory}: holds a run already; resume it, or name another folder.")
 
     def write_settings(self, settings: Settings) -> None:
-        """Write down what the run is made with."""
+        """Write down what the run is made with, into a folder that is made when missing.
+
+        Raises:
+            TrainingError: it cannot be written to.
+        """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.settings.write_text(dump_settings(settings), encoding="utf-8")

@@ -127,7 +127,8 @@ class Trainer(Generic[BatchT]):
     def _prepare(self, resume: bool) -> None:
         """Fill the folder, or read from it."""
         if self._processes.is_main:
-            (self._folder.resume if resume else self._folder.start)(self._task.settings)
+            self._folder.check(resume=resume)
+            self._folder.write_settings(self._task.settings)
         if resume:
             self._progress = load_state(self._folder.last, self._optimization.parts, self._record)
         if self._processes.is_main:
