@@ -10,6 +10,7 @@ import torch
 from locus_cases import SceneList, make_room
 from safetensors import safe_open
 
+from xover_core.networks.metric_stem import GRADIENTS_DIM
 from xover_core.training.compact_start import make_compact, save_compact
 from xover_core.training.locus_settings import LocusNetworkSettings
 
@@ -31,8 +32,8 @@ def test_it_starts_as_a_whitening_of_the_scenes(rooms):
         frames = list(range(6))
         geometry, images = rooms.scene(index).geometry(frames), rooms.scene(index).image_tensor(frames)
         with torch.no_grad():
-            descriptors, _ = network.stem(images, geometry.depth, geometry.intrinsics.float())
-            projected.append(network.base(descriptors).flatten(0, 1))
+            descriptors = network.averaged_descriptors(images, geometry.depth, geometry.intrinsics.float())
+            projected.append(network.gradients(descriptors[..., :GRADIENTS_DIM]).flatten(0, 1))
     values = torch.cat(projected)
     assert len(values) == 2 * 6 * 80
     # the strongest directions; weak ones of so few frames are rounding
@@ -42,7 +43,7 @@ def test_it_starts_as_a_whitening_of_the_scenes(rooms):
 
 
 def test_fewer_frames_than_scenes_are_enough(rooms):
-    assert make_compact(LocusNetworkSettings(whitening_frames=1), rooms).base.weight.isfinite().all()
+    assert make_compact(LocusNetworkSettings(whitening_frames=1), rooms).gradients.weight.isfinite().all()
 
 
 def test_weights_say_what_they_are(rooms, tmp_path):
