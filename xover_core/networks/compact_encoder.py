@@ -10,6 +10,7 @@ head's radius asks for: patches within the radius of each other shall be alike (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -65,14 +66,13 @@ class CompactEncoder(nn.Module):
         self.blocks = nn.ModuleList(_SpatialBlock(width) for _ in range(num_blocks))
         self.norm = nn.LayerNorm(width)
         self.base_heads = nn.ModuleList(nn.Linear(base_dim, feature_dim) for _ in radii)
-        self.context_heads = nn.ModuleList(nn.Linear(width, feature_dim, bias=False) for _ in radii)
-        for head in self.context_heads:
-            nn.init.zeros_(head.weight)
+        self.context_heads = nn.ModuleList(_zero_linear(width, feature_dim) for _ in radii)
 
     def averaged_descriptors(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
         """(B, N, C) descriptors of the stem, averaged as for the smallest radius: what a whitening is fitted to."""
         descriptors, points = self.stem(images, depth, intrinsics)
-        return _average_weights(_squared_distances(points, points), self.radii[0]) @ descriptors
+        averaged: Tensor = _average_weights(_squared_distances(points, points), self.radii[0]) @ descriptors
+        return averaged
 
     def start_from_whitening(self, gradients: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> None:
         """Set the linear path to (x - mean) @ basis, and every head to the first dimensions of the gradients.
@@ -87,8 +87,9 @@ class CompactEncoder(nn.Module):
                 layer.weight.copy_(basis.T)
                 layer.bias.copy_(-mean @ basis)
             for head in self.base_heads:
-                head.weight.copy_(torch.eye(*head.weight.shape))
-                head.bias.zero_()
+                linear = cast(nn.Linear, head)
+                linear.weight.copy_(torch.eye(*linear.weight.shape))
+                linear.bias.zero_()
 
     def forward(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
         """Describe all patches.
@@ -112,7 +113,7 @@ class CompactEncoder(nn.Module):
         for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
             mixed = base_head(base) + context_head(tokens)
             averaged = _average_weights(squared, radius) @ mixed
-            features.append(functional.normalize(averaged, dim=2).unflatten(1, grid))
+            features.append(functional.normalize(averaged, dim=2).reshape(len(images), *grid, -1))
         return tuple(features)
 
     def _context(self, base: Tensor, points: Tensor, grid: tuple[int, int]) -> Tensor:
@@ -124,6 +125,13 @@ class CompactEncoder(nn.Module):
                 tokens = block(tokens, bias, grid)
         normed: Tensor = self.norm(tokens)
         return normed
+
+
+def _zero_linear(in_dim: int, out_dim: int) -> nn.Linear:
+    """A linear layer that gives nothing before it is trained."""
+    layer = nn.Linear(in_dim, out_dim, bias=False)
+    nn.init.zeros_(layer.weight)
+    return layer
 
 
 class _SpatialBlock(nn.Module):
@@ -143,16 +151,22 @@ class _SpatialBlock(nn.Module):
         """(B, N, width) tokens with (B, heads, N, M) bias."""
         normed = self.norm1(tokens)
         coarse = _pool_tokens(normed, grid)
-        query = self.query(normed).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
-        key, value = self.key_value(coarse).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
+        key, value = self.key_value(coarse).chunk(2, dim=2)
+        query, key, value = (self._heads(part) for part in (self.query(normed), key, value))
         attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         tokens = tokens + self.proj(attended.transpose(1, 2).flatten(2))
-        return tokens + self.mlp(self.norm2(tokens))
+        mixed: Tensor = tokens + self.mlp(self.norm2(tokens))
+        return mixed
+
+    def _heads(self, tokens: Tensor) -> Tensor:
+        """(B, N, width) to (B, heads, N, width of a head)."""
+        batch_size, count, width = tokens.shape
+        return tokens.reshape(batch_size, count, self.num_heads, width // self.num_heads).transpose(1, 2)
 
 
 def _pool_tokens(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, M, C) means over 2 x 2 patches; an odd last row or column is left alone."""
-    maps = tokens.unflatten(1, grid).permute(0, 3, 1, 2)
+    maps = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
     return functional.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False).flatten(2).transpose(1, 2)
 
 

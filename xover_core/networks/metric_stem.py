@@ -25,6 +25,8 @@ NUM_LEVELS = 8
 # Bins are pooled over this many px of a pyramid level.
 _POOL_PX = 5
 _SMOOTHING_PX = 1.0
+# Reach of the gradient filter: three deviations of the smoothing and one px of the difference.
+_FILTER_REACH_PX = 4
 _MAX_COMPONENT = 0.2
 # Below this mean gradient (of intensities from 0 to 1, per px) a window has no content.
 _MIN_GRADIENT = 0.05 / 255
@@ -55,11 +57,15 @@ class MetricStem(nn.Module):
         steps = torch.arange(BINS_PER_SIDE) - (BINS_PER_SIDE - 1) / 2
         self.register_buffer("bin_offsets", torch.cartesian_prod(steps, steps).flip(1), persistent=False)
         weights = torch.exp(-(steps**2) / 8)
-        self.register_buffer("bin_weights", torch.outer(weights, weights).reshape(-1, 1), persistent=False)
+        self.register_buffer("bin_weights", torch.outer(weights, weights).flatten(), persistent=False)
+        self.register_buffer("bin_sizes", torch.tensor(BIN_SIZES_M), persistent=False)
+        self.register_buffer("relief_sizes", torch.tensor(RELIEF_SIZES_M), persistent=False)
         self.gradient_filter: Tensor
         self.directions: Tensor
         self.bin_offsets: Tensor
         self.bin_weights: Tensor
+        self.bin_sizes: Tensor
+        self.relief_sizes: Tensor
 
     def forward(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor]:
         """Describe all patches.
@@ -101,17 +107,15 @@ class MetricStem(nn.Module):
         """(B, 11, h, w) orientation histograms and opponent colours, pooled over a bin."""
         red, green, blue = image.unbind(1)
         gray = 0.299 * red + 0.587 * green + 0.114 * blue
-        padded = functional.pad(gray[:, None], (4, 4, 4, 4), mode="replicate")
-        gradient = functional.conv2d(padded, self.gradient_filter)
+        colors = _extend(torch.stack([gray, red - green, (red + green) / 2 - blue], dim=1), _FILTER_REACH_PX)
+        gradient = functional.conv2d(colors[:, :1], self.gradient_filter)
         magnitude = (gradient**2).sum(1, keepdim=True).clamp_min(1e-12).sqrt()
         cosine = functional.conv2d(gradient / magnitude, self.directions).clamp_min(0)
         for _ in range(_ORIENTATION_SQUARINGS):
             cosine = cosine * cosine
-        colors = torch.stack([gray, red - green, (red + green) / 2 - blue], dim=1)
-        maps = _box_blur(_box_blur(cosine * magnitude))
-        edge = _POOL_PX // 2
-        pooled = _box_blur(functional.pad(colors, (edge,) * 4, mode="replicate"))[..., edge:-edge, edge:-edge]
-        return torch.cat([maps, pooled], dim=1)
+        maps = _box_blur(_box_blur(cosine * magnitude, padding=_POOL_PX // 2), padding=_POOL_PX // 2)
+        rest = _FILTER_REACH_PX - _POOL_PX // 2
+        return torch.cat([maps, _box_blur(colors[..., rest:-rest, rest:-rest], padding=0)], dim=1)
 
     def _read_windows(
         self, pyramid: Tensor, sizes: list[tuple[int, int]], centers: Tensor, depth: Tensor, intrinsics: Tensor
@@ -120,42 +124,56 @@ class MetricStem(nn.Module):
         height, width = sizes[0]
         table = torch.tensor(sizes, device=pyramid.device)
         starts = functional.pad(torch.cumsum(table[:, 0] * table[:, 1], 0), (1, 0))
-        scale = table.to(pyramid.dtype) / torch.tensor([height, width], device=pyramid.device)
-        batch = torch.arange(len(pyramid), device=pyramid.device)[:, None, None]
-        gradients, colors = [], []
-        for size in BIN_SIZES_M:
-            bin_px = (intrinsics[:, :1] * size / depth).clamp(_POOL_PX * 0.7, 4.0 * max(height, width))
-            level = (2 * torch.log2(bin_px / _POOL_PX)).round().clamp(0, NUM_LEVELS - 1).long()
-            position = centers[:, None] + bin_px[..., None, None] * self.bin_offsets
-            cell = ((position + 0.5) * scale[level].flip(-1)[:, :, None] - 0.5).round()
-            height_width = table[level][:, :, None]
-            limit = height_width.flip(-1) - 1
-            inside = ((cell >= 0) & (cell <= limit)).all(-1, keepdim=True)
-            cell = torch.minimum(cell.clamp_min(0), limit.to(cell.dtype)).long()
-            index = starts[level][..., None] + cell[..., 1] * height_width[..., 1] + cell[..., 0]
-            values = pyramid[batch, index]
-            orientations = values[..., :NUM_ORIENTATIONS] * (inside * self.bin_weights)
-            gradients.append(_root_normalise(orientations.flatten(2)))
-            colors.append(_quarters(values[..., NUM_ORIENTATIONS:]).flatten(2))
-        return torch.cat(gradients, dim=2), torch.cat(colors, dim=2)
+        bin_px = intrinsics[:, :1, None] * self.bin_sizes / depth[..., None]
+        bin_px = bin_px.clamp(_POOL_PX * 0.7, 4.0 * max(height, width))
+        level = (2 * torch.log2(bin_px / _POOL_PX)).round().clamp(0, NUM_LEVELS - 1).long()
+        positions = []
+        for axis, full in ((0, width), (1, height)):
+            position = centers[:, None, None, axis] + bin_px[..., None] * self.bin_offsets[:, axis]
+            scale = table[:, 1 - axis].to(pyramid.dtype) / full
+            positions.append((position + 0.5) * scale[level][..., None] - 0.5)
+        level_height, level_width = table[:, 0][level][..., None], table[:, 1][level][..., None]
+        column, row, is_inside = _nearest_cells(positions[0], positions[1], level_width - 1, level_height - 1)
+        values = _gather_rows(pyramid, starts[level][..., None] + row * level_width + column)
+        orientations = values[..., :NUM_ORIENTATIONS] * (is_inside * self.bin_weights)[..., None]
+        gradients = _root_normalise(orientations.flatten(3))
+        return gradients.flatten(2), _quarters(values[..., NUM_ORIENTATIONS:]).flatten(2)
 
     def _relief(self, patch_depth: Tensor, has_reading: Tensor, centers: Tensor, intrinsics: Tensor) -> Tensor:
         """(B, N, 2 * 16) depth around each patch relative to its own, in windows, at most one window; 0 if unknown."""
-        batch_size, rows, cols = patch_depth.shape
-        depth = patch_depth.flatten(1)
-        batch = torch.arange(batch_size, device=depth.device)[:, None, None]
-        parts = []
-        for size in RELIEF_SIZES_M:
-            bin_px = intrinsics[:, :1] * size / depth
-            cell = ((centers[:, None] + bin_px[..., None, None] * self.bin_offsets - 3.5) / PATCH_SIZE).round()
-            limit = torch.tensor([cols - 1, rows - 1], device=depth.device)
-            inside = ((cell >= 0) & (cell <= limit)).all(-1)
-            cell = torch.minimum(cell.clamp_min(0), limit.to(cell.dtype)).long()
-            index = cell[..., 1] * cols + cell[..., 0]
-            known = inside & has_reading.flatten(1)[batch, index] & has_reading.flatten(1)[..., None]
-            step = (depth[batch, index] - depth[..., None]) / (BINS_PER_SIDE * size)
-            parts.append(step.clamp(-1, 1) * known)
-        return torch.cat(parts, dim=2)
+        rows, cols = patch_depth.shape[1:]
+        depth, known = patch_depth.flatten(1), has_reading.flatten(1).to(patch_depth.dtype)
+        bin_px = (intrinsics[:, :1, None] * self.relief_sizes / depth[..., None])[..., None]
+        positions = [
+            (centers[:, None, None, axis] + bin_px * self.bin_offsets[:, axis] - (PATCH_SIZE - 1) / 2) / PATCH_SIZE
+            for axis in (0, 1)
+        ]
+        last_column, last_row = (torch.full((1,), size - 1, device=depth.device) for size in (cols, rows))
+        column, row, is_inside = _nearest_cells(positions[0], positions[1], last_column, last_row)
+        around = _gather_rows(torch.stack([depth, known], dim=2), row * cols + column)
+        step = (around[..., 0] - depth[..., None, None]) / (BINS_PER_SIDE * self.relief_sizes[:, None])
+        is_known = is_inside * around[..., 1] * known[..., None, None]
+        return (step.clamp(-1, 1) * is_known).flatten(2)
+
+
+def _nearest_cells(u: Tensor, v: Tensor, last_column: Tensor, last_row: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Whole columns and rows inside a map for positions of any shape, and whether they were inside before.
+
+    Columns and rows on their own: on a last axis of two runtimes are slow.
+    """
+    column, row = u.round(), v.round()
+    is_inside = (column >= 0) & (column <= last_column) & (row >= 0) & (row <= last_row)
+    column = torch.minimum(column.clamp_min(0), last_column.to(u.dtype)).long()
+    row = torch.minimum(row.clamp_min(0), last_row.to(v.dtype)).long()
+    return column, row, is_inside
+
+
+def _gather_rows(table: Tensor, index: Tensor) -> Tensor:
+    """(B, ..., C) rows of a (B, cells, C) table at (B, ...) indices; by one gather from one table for all."""
+    batch_size, num_cells, num_channels = table.shape
+    starts = torch.arange(batch_size, device=table.device) * num_cells
+    flat = (index.flatten(1) + starts[:, None]).flatten()
+    return table.flatten(0, 1).index_select(0, flat).reshape(*index.shape, num_channels)
 
 
 def fill_depth(reading: Tensor, has_reading: Tensor) -> Tensor:
@@ -178,7 +196,7 @@ def _patch_centers(rows: int, cols: int, like: Tensor) -> Tensor:
     """(N, 2) px."""
     v = torch.arange(rows, device=like.device, dtype=like.dtype) * PATCH_SIZE + (PATCH_SIZE - 1) / 2
     u = torch.arange(cols, device=like.device, dtype=like.dtype) * PATCH_SIZE + (PATCH_SIZE - 1) / 2
-    return torch.stack([u.repeat(rows), v.repeat_interleave(cols)], dim=1)
+    return torch.stack([u.expand(rows, cols), v[:, None].expand(rows, cols)], dim=2).flatten(0, 1)
 
 
 def _back_project(centers: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
@@ -190,35 +208,45 @@ def _back_project(centers: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
 
 def _shrink_half_octave(image: Tensor) -> Tensor:
     """(B, C, h / sqrt 2, w / sqrt 2)."""
-    height, width = image.shape[2:]
-    size = (max(1, round(height / math.sqrt(2))), max(1, round(width / math.sqrt(2))))
-    blurred = functional.avg_pool2d(functional.pad(image, (0, 1, 0, 1), mode="replicate"), 2, stride=1)
+    size = _over_sqrt2(image.shape[2]), _over_sqrt2(image.shape[3])
+    padded = torch.cat([image, image[..., -1:]], dim=3)
+    padded = torch.cat([padded, padded[..., -1:, :]], dim=2)
+    blurred = functional.avg_pool2d(padded, 2, stride=1)
     return functional.interpolate(blurred, size=size, mode="bilinear", align_corners=False)
 
 
-def _box_blur(maps: Tensor) -> Tensor:
-    """Mean over the pooling square, zeros beyond the border; shifted sums, several times faster than pooling layers."""
-    pad = _POOL_PX // 2
-    rows = functional.pad(maps, (pad, pad, 0, 0))
-    width = maps.shape[3]
-    total = sum(rows[..., shift : shift + width] for shift in range(_POOL_PX))
-    cols = functional.pad(total, (0, 0, pad, pad))
-    height = maps.shape[2]
-    return sum(cols[..., shift : shift + height, :] for shift in range(_POOL_PX)) * (1 / _POOL_PX**2)
+def _extend(maps: Tensor, margin: int) -> Tensor:
+    """Repeat the border of (B, C, h, w) maps outwards. Exporters turn the padding layer into slow gathers."""
+    wide = torch.cat([*[maps[..., :1]] * margin, maps, *[maps[..., -1:]] * margin], dim=3)
+    return torch.cat([*[wide[..., :1, :]] * margin, wide, *[wide[..., -1:, :]] * margin], dim=2)
+
+
+def _over_sqrt2(length: int) -> int:
+    """The nearest whole number, in whole numbers: exporters know no other way to round a size."""
+    return (length * 141_421_356 + 100_000_000) // 200_000_000
+
+
+def _box_blur(maps: Tensor, *, padding: int) -> Tensor:
+    """Mean over the pooling square, zeros beyond the border; ten times faster than a pooling layer of torch."""
+    channels = maps.shape[1]
+    kernel = maps.new_full((channels, 1, _POOL_PX, _POOL_PX), 1 / _POOL_PX**2)
+    return functional.conv2d(maps, kernel, padding=padding, groups=channels)
 
 
 def _root_normalise(histograms: Tensor) -> Tensor:
     """L2-normalise, cut, L1-normalise, square root: unit L2 norm, zero where there is no content."""
-    total = histograms.sum(2, keepdim=True)
-    unit = histograms / histograms.norm(dim=2, keepdim=True).clamp_min(1e-12)
-    cut = unit.clamp_max(_MAX_COMPONENT)
-    root = (cut / cut.sum(2, keepdim=True).clamp_min(1e-12)).sqrt()
+    total = histograms.sum(-1, keepdim=True)
+    norm = (histograms * histograms).sum(-1, keepdim=True).sqrt()
+    cut = (histograms / norm.clamp_min(1e-12)).clamp_max(_MAX_COMPONENT)
+    root = (cut / cut.sum(-1, keepdim=True).clamp_min(1e-12)).sqrt()
     return root * (total > _MIN_GRADIENT * BINS_PER_SIDE**2).to(root.dtype)
 
 
 def _quarters(colors: Tensor) -> Tensor:
-    """(B, N, 4, 3) means over the quarters of a window of (B, N, 16, 3)."""
-    return colors.unflatten(2, (2, 2, 2, 2)).mean((3, 5)).flatten(2, 3)
+    """(..., 4, 3) means over the quarters of a window of (..., 16, 3)."""
+    shape = colors.shape[:-2]
+    half = BINS_PER_SIDE // 2
+    return colors.reshape(*shape, half, 2, half, 2, 3).mean((-4, -2)).flatten(-3, -2)
 
 
 def _gradient_filter() -> Tensor:
