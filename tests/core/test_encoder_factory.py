@@ -8,7 +8,8 @@ import pytest
 from xover_core.config import EncoderSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import model_entries
+from xover_core.inference.model_install import install_model, make_entry
+from xover_core.inference.model_store import MODELS_DIR_VARIABLE, load_weights, model_entries
 
 
 @pytest.mark.parametrize("name", sorted(model_entries()))
@@ -25,8 +26,32 @@ def test_the_default_model_is_the_one_of_the_issue():
 
 
 def test_an_unknown_model_is_refused_with_what_there_is():
-    with pytest.raises(ModelError, match=r"encoder\.model: expected rootsift-pca64, got 'sift'"):
+    with pytest.raises(ModelError, match=r"model 'sift': not in any manifest; known are .*rootsift-pca64"):
         make_encoder(EncoderSettings(model="sift"))
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv(MODELS_DIR_VARIABLE, str(tmp_path))
+    entry = make_entry(name="scenes", kind="scene", weights=b"w", licence="MIT", source="this test", radii=(0.2,))
+    install_model(tmp_path, entry, b"w")
+    with pytest.raises(
+        ModelError, match=r"expected a patch encoder \(rootsift, compact\), the manifest says kind 'scene'"
+    ):
+        make_encoder(EncoderSettings(model="scenes"))
+
+
+def test_other_radii_than_the_manifest_says_are_refused(tmp_path, monkeypatch):
+    weights = load_weights("locus-compact")
+    monkeypatch.setenv(MODELS_DIR_VARIABLE, str(tmp_path))
+    entry = make_entry(name="mine", kind="compact", weights=weights, licence="MIT", source="this test", radii=(0.2,))
+    install_model(tmp_path, entry, weights)
+    with pytest.raises(ModelError, match=r"radii \(0\.2, 0\.6, 2\.0\), the manifest says \(0\.2,\)"):
+        make_encoder(EncoderSettings(model="mine"))
+
+
+def test_site_weights_for_a_model_without_any_are_refused():
+    with pytest.raises(ModelError, match="without site weights, got 7 bytes"):
+        make_encoder(EncoderSettings(model="locus-compact"), b"weights")
 
 
 def test_damaged_site_weights_are_refused():

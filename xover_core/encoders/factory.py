@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 from xover_core.config import EncoderSettings
+from xover_core.encoders.compact_encoder import CompactPatchEncoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.encoders.rootsift_encoder import RootSiftEncoder
 from xover_core.encoders.whitening import Whitening
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import load_weights, model_entry
-
-_ROOTSIFT = "rootsift-pca64"
+from xover_core.inference.compact_session import make_compact_session
+from xover_core.inference.model_store import ModelEntry, load_weights, model_entry
 
 
 def make_encoder(settings: EncoderSettings, site_weights: bytes = b"") -> PatchEncoder:
@@ -18,16 +18,40 @@ def make_encoder(settings: EncoderSettings, site_weights: bytes = b"") -> PatchE
 
     Args:
         settings: model name and working height.
-        site_weights: as a map keeps them; they replace the weights that come with the model.
+        site_weights: as a map keeps them; where there are any, they replace the weights that come with the model.
 
     Raises:
-        ModelError: unknown model, or weights that are missing or damaged.
+        ModelError: unknown model or kind of model, weights that are missing or damaged, or site weights for a model
+            that has none.
     """
-    if settings.model != _ROOTSIFT:
-        raise ModelError(f"setting encoder.model: expected {_ROOTSIFT}, got {settings.model!r}.")
+    entry = model_entry(settings.model)
+    makers = {"rootsift": _make_rootsift, "compact": _make_compact}
+    if entry.kind not in makers:
+        raise ModelError(
+            f"model {entry.name!r}: expected a patch encoder ({', '.join(makers)}), the manifest says kind"
+            f" {entry.kind!r}; name another model in encoder.model."
+        )
+    return makers[entry.kind](entry, settings.image_height, site_weights)
+
+
+def _make_rootsift(entry: ModelEntry, image_height: int, site_weights: bytes) -> PatchEncoder:
     return RootSiftEncoder(
-        name=settings.model,
-        image_height=settings.image_height,
-        radii=model_entry(settings.model).radii,
-        whitening=Whitening.from_bytes(site_weights or load_weights(settings.model)),
+        name=entry.name,
+        image_height=image_height,
+        radii=entry.radii,
+        whitening=Whitening.from_bytes(site_weights or load_weights(entry.name)),
     )
+
+
+def _make_compact(entry: ModelEntry, image_height: int, site_weights: bytes) -> PatchEncoder:
+    if site_weights:
+        raise ModelError(
+            f"model {entry.name!r}: expected a map without site weights, got {len(site_weights)} bytes of them; was the"
+            " map made by another model of this name?"
+        )
+    session = make_compact_session(entry.name)
+    if session.radii != entry.radii:
+        raise ModelError(
+            f"model {entry.name!r}: its weights are for the radii {session.radii}, the manifest says {entry.radii}."
+        )
+    return CompactPatchEncoder(name=entry.name, image_height=image_height, weights_sha256=entry.sha256, session=session)

@@ -26,7 +26,7 @@ class CheckpointReport:
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
-    def require_complete(self, path: Path) -> None:
+    def require_complete(self, path: Path | str) -> None:
         """Raise ModelError with every problem, unless there is none."""
         if self.problems:
             listed = "\n  ".join(self.problems)

@@ -23,6 +23,7 @@ class ModelEntry:
 
     Attributes:
         name: by which settings and maps call it.
+        kind: of encoder that its weights are for.
         file: weights, relative to the models folder.
         sha256: of the file.
         licence: SPDX identifier of the weights.
@@ -30,9 +31,12 @@ class ModelEntry:
         radii: metres, finest first, of the patch descriptors that it makes.
         calibration_with_depth: weights of the pose probability for queries with depth; empty if never calibrated.
         calibration_without_depth: the same for queries without depth.
+        onnx: the same weights exported for ONNX Runtime, relative to the models folder; empty if never exported.
+        onnx_sha256: of that file.
     """
 
     name: str
+    kind: str
     file: str
     sha256: str
     licence: str
@@ -40,6 +44,8 @@ class ModelEntry:
     radii: tuple[float, ...]
     calibration_with_depth: tuple[float, ...] = ()
     calibration_without_depth: tuple[float, ...] = ()
+    onnx: str = ""
+    onnx_sha256: str = ""
 
 
 def model_folders() -> list[Path]:
@@ -83,18 +89,36 @@ def load_weights(name: str) -> bytes:
         ModelError: unknown model, no file, or another checksum.
     """
     entry = model_entry(name)
+    data = _find_file(name, entry.file, entry.sha256)
+    if data is not None:
+        return data
+    places = ", ".join(str(folder) for folder in model_folders())
+    raise ModelError(f"model {name!r}: {entry.file} is in none of {places}; put it there or set {MODELS_DIR_VARIABLE}.")
+
+
+def load_onnx(name: str) -> bytes | None:
+    """Contents of a model's exported file, after its checksum was compared; None where there is no such file.
+
+    Raises:
+        ModelError: unknown model, or another checksum.
+    """
+    entry = model_entry(name)
+    return _find_file(name, entry.onnx, entry.onnx_sha256) if entry.onnx else None
+
+
+def _find_file(name: str, file: str, sha256: str) -> bytes | None:
+    """Contents of the first file of that name in the models folders, or None; ModelError for another checksum."""
     for folder in model_folders():
-        path = folder / entry.file
+        path = folder / file
         if path.is_file():
             data = path.read_bytes()
             found = hashlib.sha256(data).hexdigest()
-            if found != entry.sha256:
+            if found != sha256:
                 raise ModelError(
-                    f"model {name!r}: {path} has sha256 {found}, the manifest says {entry.sha256}; get the file again."
+                    f"model {name!r}: {path} has sha256 {found}, the manifest says {sha256}; get the file again."
                 )
             return data
-    places = ", ".join(str(folder) for folder in model_folders())
-    raise ModelError(f"model {name!r}: {entry.file} is in none of {places}; put it there or set {MODELS_DIR_VARIABLE}.")
+    return None
 
 
 def _read_manifest(path: Path) -> dict[str, ModelEntry]:
@@ -104,6 +128,7 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
         return {
             str(name): ModelEntry(
                 name=str(name),
+                kind=str(row["kind"]),
                 file=str(row["file"]),
                 sha256=str(row["sha256"]),
                 licence=str(row["licence"]),
@@ -111,6 +136,8 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                 radii=tuple(float(radius) for radius in row["radii"]),
                 calibration_with_depth=tuple(float(w) for w in row.get("calibration_with_depth", ())),
                 calibration_without_depth=tuple(float(w) for w in row.get("calibration_without_depth", ())),
+                onnx=str(row.get("onnx", "")),
+                onnx_sha256=str(row.get("onnx_sha256", "")),
             )
             for name, row in rows.items()
         }

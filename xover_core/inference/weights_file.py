@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from xover_core.errors import ModelError
@@ -46,3 +48,22 @@ def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ModelError(f"weights {path}: cannot be read, {type(error).__name__}: {error}.") from error
+
+
+def decode_safetensors(data: bytes, where: str) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of the contents of a safetensors file.
+
+    Args:
+        data: of the file.
+        where: what errors call it.
+
+    Raises:
+        ModelError: damaged.
+    """
+    try:
+        tensors = load(data)
+        # the library reads metadata of files only: a length, then that much JSON
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"weights {where}: cannot be read, {type(error).__name__}: {error}.") from error
+    return tensors, dict(header.get("__metadata__", {}))

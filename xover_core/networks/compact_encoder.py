@@ -58,6 +58,7 @@ class CompactEncoder(nn.Module):
         if not radii or list(radii) != sorted(set(radii)):
             raise ModelError(f"compact encoder: expected ascending radii, got {list(radii)}.")
         self.radii = tuple(radii)
+        self.feature_dim = feature_dim
         self.stem = MetricStem()
         self.gradients = nn.Linear(GRADIENTS_DIM, gradient_dim)
         self.others = nn.Linear(STEM_DIM - GRADIENTS_DIM, other_dim)

@@ -3,39 +3,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.networks.metric_stem import GRADIENTS_DIM
 from xover_core.training.locus_settings import LocusNetworkSettings
 from xover_core.training.scene_source import SceneSource
 
-FORMAT = "xover-compact-1"
 # Directions of less than this share of the largest variance are noise, and are not drawn out to unit variance.
 _MIN_VARIANCE_SHARE = 1e-4
 
 
-def make_compact(settings: LocusNetworkSettings, scenes: SceneSource) -> nn.Module:
+def make_compact(settings: LocusNetworkSettings, scenes: SceneSource) -> CompactEncoder:
     """A network that is, before its first step, as good as whitened descriptors."""
     network = CompactEncoder(settings.radii)
     start = _fit_whitening(network, scenes, settings.whitening_frames)
     network.start_from_whitening(*start)
     return network
-
-
-def save_compact(network: nn.Module, path: Path) -> None:
-    """Write weights and radii."""
-    encoder = cast(CompactEncoder, network)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    save_file(tensors, path, {"format": FORMAT, "radii": json.dumps(encoder.radii)})
 
 
 @torch.no_grad()
@@ -63,7 +51,8 @@ def _whiten(covariance: Tensor, dim: int) -> Tensor:
     values, vectors = torch.linalg.eigh(covariance)
     order = values.argsort(descending=True)[:dim]
     deviations = values[order].clamp(min=float(values.max()) * _MIN_VARIANCE_SHARE).sqrt()
-    return (vectors[:, order] / deviations).float()
+    whitened: Tensor = vectors[:, order] / deviations
+    return whitened.float()
 
 
 def _descriptors(network: CompactEncoder, scenes: SceneSource, num_frames: int) -> Iterator[Tensor]:

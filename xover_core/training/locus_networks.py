@@ -12,12 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from xover_core.errors import ConfigError
+from xover_core.inference.compact_checkpoint import save_compact
 from xover_core.inference.locus_checkpoint import save_locus
 from xover_core.inference.vit_weights import load_vit_backbone
+from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.networks.locus_head import LocusHead
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork
 from xover_core.networks.vit_backbone import vit_shape
-from xover_core.training.compact_start import make_compact, save_compact
+from xover_core.training.compact_start import make_compact
 from xover_core.training.locus_settings import LocusNetworkSettings
 from xover_core.training.scene_source import SceneSource
 
@@ -117,7 +119,12 @@ def _save_heads(network: nn.Module, path: Path) -> None:
     save_locus(cast(BackboneHeads, network).encoder, path)
 
 
+def _save_compact(network: nn.Module, path: Path) -> None:
+    """Weights and radii in one file, for `load_compact`."""
+    save_compact(cast(CompactEncoder, network), path)
+
+
 NETWORK_KINDS = {
-    "compact": NetworkKind(make=make_compact, save=save_compact),
+    "compact": NetworkKind(make=make_compact, save=_save_compact),
     "heads": NetworkKind(make=_make_heads, save=_save_heads),
 }

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compact encoder behind `PatchEncoder`: sizes, missing depth, and what its checksum tells apart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cv2
+import numpy as np
+import pytest
+from box_room import look_at, room_frame
+from picture_frames import picture_frame
+
+from xover_core.config import EncoderSettings
+from xover_core.encoders.compact_encoder import CompactPatchEncoder
+from xover_core.encoders.factory import make_encoder
+from xover_core.encoders.patch_encoder import SiteFittable
+from xover_core.geometry.camera import resize_intrinsics
+from xover_core.landmark_map.keyframe_frame import keyframe_frame
+from xover_core.types import CameraIntrinsics, Keyframe, RgbdFrame
+
+MODEL = "locus-compact"
+HEIGHT = 120
+CAMERA = CameraIntrinsics(fx=120.0, fy=120.0, cx=79.5, cy=59.5, width=160, height=120)
+# Cosine of a patch before and after resizing by 2.5 and back, or JPEG: small windows lose their finest texture.
+MIN_RESIZED_COSINE = 0.9
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return make_encoder(EncoderSettings(model=MODEL, image_height=HEIGHT))
+
+
+@pytest.fixture(scope="module")
+def frame():
+    return room_frame(look_at((0.3, 0.2, 0.0), 25.0), CAMERA)
+
+
+def median_cosine(a, b):
+    return [float(np.median((x * y).sum(axis=1))) for x, y in zip(a.descriptors, b.descriptors, strict=True)]
+
+
+@pytest.mark.parametrize(("width", "height"), [(160, 120), (640, 480), (333, 97), (64, 96), (40, 3)])
+def test_every_size_of_frame_is_encoded(encoder, width, height, random):
+    features = encoder.encode(picture_frame(random.integers(0, 255, (height, width, 3), dtype=np.uint8)))
+    rows, cols = features.grid_shape
+    assert rows == HEIGHT // 8
+    assert features.keypoints_px.shape == (rows * cols, 2)
+    assert [d.shape for d in features.descriptors] == [(rows * cols, encoder.model.descriptor_dim)] * 3
+    for descriptors in features.descriptors:
+        np.testing.assert_allclose(np.linalg.norm(descriptors, axis=1), 1.0, atol=1e-5)
+
+
+def test_one_array_for_each_radius_and_nothing_for_the_site(encoder):
+    assert encoder.model.radii == (0.2, 0.6, 2.0)
+    assert encoder.site_weights == b""
+    assert not isinstance(encoder, SiteFittable)
+
+
+def test_a_frame_without_depth_is_one_without_readings(encoder, frame):
+    missing = encoder.encode(dataclasses.replace(frame, depth=None))
+    empty = encoder.encode(dataclasses.replace(frame, depth=np.zeros((120, 160), np.float32)))
+    for a, b in zip(missing.descriptors, empty.descriptors, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert max(median_cosine(missing, encoder.encode(frame))) < 0.999
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1.0, 60.0])
+def test_values_that_are_no_readings_count_as_none(encoder, frame, value):
+    hole, odd = frame.depth.copy(), frame.depth.copy()
+    hole[40:60, 30:90], odd[40:60, 30:90] = 0, value
+    a, b = (encoder.encode(dataclasses.replace(frame, depth=depth)) for depth in (hole, odd))
+    np.testing.assert_array_equal(a.finest, b.finest)
+
+
+def test_a_larger_image_of_the_same_view_gives_similar_features(encoder, frame):
+    size = (400, 300)
+    large = RgbdFrame(
+        stamp_ns=0,
+        rgb=cv2.resize(frame.rgb, size, interpolation=cv2.INTER_CUBIC),
+        depth=cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST),
+        intrinsics=resize_intrinsics(CAMERA, *size),
+    )
+    assert min(median_cosine(encoder.encode(frame), encoder.encode(large))) > MIN_RESIZED_COSINE
+
+
+def test_depth_is_never_averaged_over_an_edge(frame):
+    seen = []
+
+    class Recorder:
+        radii, descriptor_dim = (0.2,), 4
+
+        def run(self, image, depth, intrinsics):
+            seen.append((image, depth, intrinsics))
+            return (np.zeros((depth.size // 64, 4), np.float32),)
+
+    depth = np.where(np.arange(640) < 333, 1.0, 3.0).astype(np.float32)[None].repeat(480, axis=0)
+    camera = resize_intrinsics(CAMERA, 640, 480)
+    wide = RgbdFrame(stamp_ns=0, rgb=np.full((480, 640, 3), 255, np.uint8), depth=depth, intrinsics=camera)
+    CompactPatchEncoder(name="x", image_height=HEIGHT, weights_sha256="0", session=Recorder()).encode(wide)
+    image, small, intrinsics = seen[0]
+    assert set(np.unique(small)) == {1.0, 3.0}
+    assert (image.shape, small.shape) == ((1, 3, 120, 160), (1, 120, 160))
+    np.testing.assert_allclose(image, 1.0, atol=1e-6)
+    np.testing.assert_allclose(intrinsics, [[120.0, 120.0, 79.5, 59.5]], atol=1e-4)
+
+
+def test_a_stored_keyframe_is_described_like_its_frame(encoder, frame):
+    features = encoder.encode(frame)
+    columns, rows = np.rint(features.keypoints_px).astype(int).T
+    points = np.zeros((len(rows), 3), np.float32)
+    points[:, 2] = frame.depth[rows, columns]
+    keyframe = Keyframe(
+        keyframe_id=1,
+        scene_id=1,
+        stamp_ns=0,
+        T_map_camera=np.eye(4),
+        intrinsics=CAMERA,
+        grid_shape=features.grid_shape,
+        keypoints_px=features.keypoints_px,
+        descriptors=(),
+        points_camera=points,
+        thumbnail_jpeg=cv2.imencode(".jpg", frame.rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes(),
+    )
+    assert min(median_cosine(features, encoder.encode(keyframe_frame(keyframe)))) > MIN_RESIZED_COSINE
+
+
+def test_checksum_tells_apart_what_changes_the_output(encoder, monkeypatch):
+    other_height = make_encoder(EncoderSettings(model=MODEL, image_height=HEIGHT + 8))
+    assert encoder.model.checksum != other_height.model.checksum
+    again = make_encoder(EncoderSettings(model=MODEL, image_height=HEIGHT))
+    assert encoder.model == again.model

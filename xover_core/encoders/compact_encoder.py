@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The compact LoCUS encoder behind `PatchEncoder`: colour, depth and camera -> features for each radius."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.encoders.patch_grid import PatchGrid, make_patch_grid, resize_to_grid
+from xover_core.geometry.camera import resize_intrinsics
+from xover_core.inference.compact_session import CompactSession
+from xover_core.types import CameraIntrinsics, Float32Array, ModelInfo, PatchFeatures, RgbdFrame
+
+# RGB-D cameras measure nothing beyond, m.
+_MAX_DEPTH_M = 20.0
+
+
+class CompactPatchEncoder:
+    """Implements `PatchEncoder`. Frames without depth are described too, as if all lay at one distance."""
+
+    def __init__(self, *, name: str, image_height: int, weights_sha256: str, session: CompactSession) -> None:
+        """Make an encoder.
+
+        Args:
+            name: of the model.
+            image_height: working height, px.
+            weights_sha256: of the weights, however they are run.
+            session: runs the network.
+        """
+        self._image_height = image_height
+        self._session = session
+        self._grids: dict[tuple[int, int], PatchGrid] = {}
+        self._model = ModelInfo(
+            name=name,
+            checksum=hashlib.sha256(f"{name}/{image_height}/{weights_sha256}".encode()).hexdigest(),
+            descriptor_dim=session.descriptor_dim,
+            radii=session.radii,
+        )
+
+    @property
+    def model(self) -> ModelInfo:
+        """See `PatchEncoder.model`."""
+        return self._model
+
+    @property
+    def site_weights(self) -> bytes:
+        """Nothing: the model's own weights are all there is."""
+        return b""
+
+    def encode(self, frame: RgbdFrame) -> PatchFeatures:
+        """See `PatchEncoder.encode`."""
+        grid = self._grid(frame.intrinsics)
+        image = resize_to_grid(frame.rgb, grid).transpose(2, 0, 1)[None] * np.float32(1 / 255)
+        camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
+        descriptors = self._session.run(
+            np.ascontiguousarray(image, np.float32),
+            _resize_depth(frame.depth, grid)[None],
+            np.array([[camera.fx, camera.fy, camera.cx, camera.cy]], np.float32),
+        )
+        return PatchFeatures(grid_shape=grid.grid_shape, keypoints_px=grid.keypoints_px, descriptors=descriptors)
+
+    def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
+        """The grid for images of this size, made once for each."""
+        size = camera.width, camera.height
+        if size not in self._grids:
+            self._grids[size] = make_patch_grid(*size, self._image_height)
+        return self._grids[size]
+
+
+def _resize_depth(depth: Float32Array | None, grid: PatchGrid) -> Float32Array:
+    """(height, width) of the working size by nearest sample, 0 where nothing was measured.
+
+    Nearest, because averaging across a depth edge makes readings where there is nothing.
+    """
+    width, height = grid.working_size
+    if depth is None:
+        return np.zeros((height, width), np.float32)
+    rows, columns = _nearest(height, depth.shape[0]), _nearest(width, depth.shape[1])
+    nearest = depth[rows[:, None], columns[None, :]]
+    # a comparison with NaN is false
+    return np.where((nearest > 0) & (nearest <= _MAX_DEPTH_M), nearest, np.float32(0))
+
+
+def _nearest(length: int, full_length: int) -> NDArray[np.intp]:
+    """(length,) the pixel of a full side that lies nearest to each pixel of the resized one."""
+    position = (np.arange(length) + 0.5) * (full_length / length) - 0.5
+    return np.asarray(np.clip(np.rint(position), 0, full_length - 1), np.intp)
