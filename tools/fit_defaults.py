@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit what the shipped `rootsift-pca64` model needs, on procedural apartments: `whitening`, then `calibration`.
+"""Fit what the shipped models need on procedural apartments: the `whitening` of RootSIFT, each model's `calibration`.
 
     python tools/fit_defaults.py whitening
-    python tools/fit_defaults.py calibration
+    python tools/fit_defaults.py calibration --model rootsift-pca64
 
 Both write into models/; the whitening takes a minute, the calibration about six on one core. The map's own
 whitening replaces the shipped one when a map is finished, so the shipped one only serves the first minutes of mapping.
@@ -69,12 +69,12 @@ def fit_whitening() -> None:
     weights = fitter.fit(DESCRIPTOR_LENGTH).to_bytes()
     (MODELS / f"{MODEL}.safetensors").write_bytes(weights)
     source = f"PCA with whitening of dense RootSIFT on {WHITENING_APARTMENTS} procedural apartments, by this project"
-    update_manifest({"sha256": hashlib.sha256(weights).hexdigest(), "source": source})
+    update_manifest(MODEL, {"sha256": hashlib.sha256(weights).hexdigest(), "source": source})
 
 
-def fit_calibration() -> None:
+def fit_calibration(model: str) -> None:
     """Logistic regression over hypotheses of queries at home, at home after changes, and elsewhere."""
-    settings = override(XoverSettings(), {"decision.min_hypothesis_probability": 0.0})
+    settings = override(XoverSettings(), {"encoder.model": model, "decision.min_hypothesis_probability": 0.0})
     with_depth: list[Sample] = []
     without_depth: list[Sample] = []
     for seed in tqdm(CALIBRATION_SEEDS, desc="apartments"):
@@ -85,10 +85,11 @@ def fit_calibration() -> None:
                 with_depth += examine(localizer, item, seed, is_home=is_home, has_depth=True)
                 without_depth += examine(localizer, item, seed, is_home=is_home, has_depth=False)
     update_manifest(
+        model,
         {
             "calibration_with_depth": fit_weights("with depth", with_depth, MATCHING_FEATURES + DEPTH_FEATURES),
             "calibration_without_depth": fit_weights("without depth", without_depth, MATCHING_FEATURES),
-        }
+        },
     )
 
 
@@ -160,13 +161,13 @@ def fit_weights(title: str, samples: list[Sample], names: tuple[str, ...]) -> li
     return [round(float(weight), 4) for weight in weights]
 
 
-def update_manifest(fields: dict[str, object]) -> None:
-    """Put fields into the model's manifest entry; the comment at the top stays."""
+def update_manifest(model: str, fields: dict[str, object]) -> None:
+    """Put fields into a model's manifest entry; the comment at the top stays."""
     path = MODELS / "manifest.yaml"
     text = path.read_text(encoding="utf-8")
     comments = [line for line in text.splitlines() if line.startswith("#")]
     manifest = yaml.safe_load(text)
-    manifest["models"][MODEL].update(fields)
+    manifest["models"][model].update(fields)
     body = yaml.safe_dump(manifest, sort_keys=False, width=120, default_flow_style=None)
     path.write_text("\n".join(comments) + "\n" + body, encoding="utf-8")
 
@@ -175,7 +176,12 @@ def main() -> None:
     """Run one of the two steps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("whitening", "calibration"))
-    {"whitening": fit_whitening, "calibration": fit_calibration}[parser.parse_args().step]()
+    parser.add_argument("--model", default=MODEL, help="whose calibration (default: %(default)s)")
+    args = parser.parse_args()
+    if args.step == "whitening":
+        fit_whitening()
+    else:
+        fit_calibration(args.model)
 
 
 if __name__ == "__main__":
