@@ -127,7 +127,8 @@ class PatchFeatures:
     Attributes:
         grid_shape: (rows, cols); N = rows * cols.
         keypoints_px: (N, 2) float32 patch centres (u, v) in the pixels of the image that was given.
-        descriptors: for each scale (N, D) float32, L2-normalised; a row of zeros where a patch has no content.
+        descriptors: for each scale (N, D) float32 of L2 norm 1, or less where a patch is less distinctive; a row of
+            zeros where it has no content.
     """
 
     grid_shape: tuple[int, int]
@@ -152,7 +153,7 @@ class Keyframe:
         intrinsics: of the original image.
         grid_shape: (rows, cols) of the patch grid.
         keypoints_px: (N, 2) float32, pixels of the original image.
-        descriptors: for each scale (N, D) float16, L2-normalised.
+        descriptors: for each scale (N, D) float16, of L2 norm at most 1.
         points_camera: (N, 3) float32 in the camera frame, NaN where there is no depth.
         thumbnail_jpeg: the colour image as JPEG, for people and for debug views.
     """

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -18,6 +20,8 @@ CAMERA = torch.tensor([[110.0, 110.0, 55.5, 35.5]])
 DISTANCE_M = 2.0
 # float32 sums over 126 patches of products of some hundred numbers
 TOLERANCE = 1e-4
+# exp(-weight): three rivals that look exactly alike
+LEAST_DISTINCTIVE = math.exp(-0.5)
 # what surroundings add that are too far away to count
 UNMOVED = 1e-5
 MOVED = 1e-2
@@ -59,13 +63,36 @@ def _one_thread() -> None:
 
 
 @pytest.mark.parametrize(("radii", "feature_dim", "num_blocks"), [(RADII, 128, 2), ((0.5,), 48, 0)])
-def test_features_are_a_grid_of_unit_vectors_for_each_radius(radii, feature_dim, num_blocks):
+def test_features_are_a_grid_of_short_vectors_for_each_radius(radii, feature_dim, num_blocks):
     network = with_context(make_network(radii, feature_dim=feature_dim, num_blocks=num_blocks))
     features = network(*make_frame())
     assert len(features) == len(radii)
     for grid in features:
         assert grid.shape == (1, ROWS, COLS, feature_dim)
-        torch.testing.assert_close(grid.norm(dim=-1), torch.ones(1, ROWS, COLS), atol=TOLERANCE, rtol=0)
+        norms = grid.norm(dim=-1)
+        assert norms.max() <= 1 + TOLERANCE
+        assert norms.min() >= LEAST_DISTINCTIVE - TOLERANCE
+
+
+def test_repeated_things_are_less_distinctive_than_unique_ones():
+    network, frame = make_network((0.2,)), make_frame()
+    (_, basis), others = make_whitening()
+    mean = network.averaged_descriptors(*frame)[0].mean(0)
+    network.start_from_whitening((mean[:GRADIENTS_DIM], basis), others)
+    image, depth, camera = frame
+    # the left third of the image comes again on the right, far from itself
+    third = COLS // 3 * PATCH_SIZE
+    repeated = torch.cat([image[..., :-third], image[..., :third]], dim=3)
+    before, after = (network(rgb, depth, camera)[0].norm(dim=-1)[0, ROWS // 2, 1] for rgb in (image, repeated))
+    assert after < before - MOVED
+
+
+def test_a_plain_wall_is_as_little_distinctive_as_can_be():
+    network = make_network((0.2,))
+    network.start_from_whitening(*make_whitening())
+    _, depth, camera = make_frame()
+    norms = network(torch.full((1, 3, ROWS * PATCH_SIZE, COLS * PATCH_SIZE), 0.5), depth, camera)[0].norm(dim=-1)
+    assert norms.max() < LEAST_DISTINCTIVE + MOVED
 
 
 def test_averaged_descriptors_are_the_stems_averaged_in_space():
@@ -85,7 +112,7 @@ def test_it_starts_as_the_whitening_of_averaged_descriptors():
     projected = (averaged[:, :GRADIENTS_DIM] - mean.numpy()) @ basis.numpy()[:, :128]
     expected = projected / np.linalg.norm(projected, axis=1, keepdims=True)
     with torch.no_grad():
-        smallest = network(*frame)[0][0].flatten(0, 1).numpy()
+        smallest = torch.nn.functional.normalize(network(*frame)[0][0].flatten(0, 1), dim=1).numpy()
     np.testing.assert_allclose(smallest, expected, atol=TOLERANCE)
 
 

@@ -10,7 +10,7 @@ from xover_core.types import ModelInfo, PatchFeatures, RgbdFrame
 
 
 class PatchEncoder(Protocol):
-    """Frame -> L2-normalised descriptors on a patch grid with stride 8 at the encoder's working height."""
+    """Frame -> descriptors of L2 norm at most 1 on a patch grid with stride 8 at the encoder's working height."""
 
     @property
     def model(self) -> ModelInfo:

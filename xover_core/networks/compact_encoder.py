@@ -24,10 +24,14 @@ _HEAD_REACH_M = (0.3, 1.0, 3.0, None)
 # Width of the average over the surroundings, as a share of the radius.
 _AVERAGE_PER_RADIUS = 0.5
 _TOO_FAR = -1e4
+# Patches farther away than this are rivals of a patch if they look like it: share of the radius, and so many metres.
+_ELSEWHERE_PER_RADIUS, _MIN_ELSEWHERE_M = 1.5, 0.3
+_NUM_RIVALS = 3
+_RIVAL_WEIGHT = 0.5
 
 
 class CompactEncoder(nn.Module):
-    """Image, depth and camera -> L2-normalised patch features, one set for each radius."""
+    """Image, depth and camera -> patch features for each radius; their norm says how distinctive a patch is."""
 
     patch_size = PATCH_SIZE
 
@@ -101,21 +105,36 @@ class CompactEncoder(nn.Module):
             intrinsics: (B, 4) fx, fy, cx, cy, px.
 
         Returns:
-            For each radius (B, rows, cols, D), L2-normalised over D.
+            For each radius (B, rows, cols, D): unit vectors times how distinctive the patch is, in (0, 1].
         """
+        grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
+        base, tokens, squared = self._inputs(images, depth, intrinsics)
+        features = []
+        for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
+            mixed = base_head(base) + context_head(tokens)
+            averaged = _average_weights(squared, radius) @ mixed
+            unit = functional.normalize(averaged, dim=2)
+            features.append((unit * _distinctiveness(unit, squared, radius, grid)).reshape(len(images), *grid, -1))
+        return tuple(features)
+
+    def head_inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
+        """For each radius (B, N, base + width), what its base and context head see, averaged as `forward` averages.
+
+        Heads are linear and the weights of an average sum to 1, so a head may come after the average as well.
+        """
+        base, tokens, squared = self._inputs(images, depth, intrinsics)
+        inputs = torch.cat([base, tokens], dim=2)
+        return tuple(_average_weights(squared, radius) @ inputs for radius in self.radii)
+
+    def _inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, N, base) linear path, (B, N, width) context path, (B, N, N) squared distances of patches."""
         with torch.no_grad():
             descriptors, points = self.stem(images, depth, intrinsics)
             squared = _squared_distances(points, points)
         grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
         gradients, others = descriptors.split([GRADIENTS_DIM, STEM_DIM - GRADIENTS_DIM], dim=2)
         base = torch.cat([self.gradients(gradients), self.others(others)], dim=2)
-        tokens = self._context(base, points, grid)
-        features = []
-        for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
-            mixed = base_head(base) + context_head(tokens)
-            averaged = _average_weights(squared, radius) @ mixed
-            features.append(functional.normalize(averaged, dim=2).reshape(len(images), *grid, -1))
-        return tuple(features)
+        return base, self._context(base, points, grid), squared
 
     def _context(self, base: Tensor, points: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, N, width) tokens that know of their surroundings."""
@@ -126,6 +145,20 @@ class CompactEncoder(nn.Module):
                 tokens = block(tokens, bias, grid)
         normed: Tensor = self.norm(tokens)
         return normed
+
+
+def _distinctiveness(features: Tensor, squared: Tensor, radius: float, grid: tuple[int, int]) -> Tensor:
+    """(B, N, 1) in (0, 1], low for patches that look like others of the same frame that lie elsewhere.
+
+    A patch of a plain wall resembles all of the wall. Shortening its feature lowers its similarity with everything, so
+    that similarities of different patches can be compared: with a wall's, a book's lower one wins. Every fourth
+    patch of the frame is enough to see it.
+    """
+    others = torch.arange(grid[0] * grid[1], device=features.device).reshape(grid)[::2, ::2].flatten()
+    similarities = features @ features[:, others].transpose(1, 2)
+    is_elsewhere = squared[:, :, others] > max(_ELSEWHERE_PER_RADIUS * radius, _MIN_ELSEWHERE_M) ** 2
+    nearest = (similarities * is_elsewhere).topk(min(_NUM_RIVALS, len(others)), dim=2).values
+    return torch.exp(-_RIVAL_WEIGHT * nearest.mean(2, keepdim=True).clamp_min(0))
 
 
 def _zero_linear(in_dim: int, out_dim: int) -> nn.Linear:

@@ -23,7 +23,7 @@ def locus_loss(
     """Loss of one set of features; computed in float32, also within mixed precision.
 
     Args:
-        features: (B, rows, cols, D), L2-normalised.
+        features: (B, rows, cols, D), of L2 norm at most 1.
         geometry: of the B frames, rows * cols patches each, on the same device.
         landmarks: of this batch, on the same device.
         pairs: the radius, and what is positive and negative for it.

@@ -45,7 +45,7 @@ class LocusNetwork(Protocol):
             intrinsics: (B, 4) fx, fy, cx, cy, px.
 
         Returns:
-            For each radius (B, H / 8, W / 8, D), L2-normalised.
+            For each radius (B, H / 8, W / 8, D), of L2 norm at most 1.
         """
         ...
 
