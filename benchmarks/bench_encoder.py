@@ -86,7 +86,9 @@ def make_encoders(num_threads: int) -> dict[str, tuple[PatchEncoder, int]]:
 
 def _compact(session: OnnxCompactSession | TorchCompactSession) -> CompactPatchEncoder:
     checksum = model_entry(COMPACT).sha256
-    return CompactPatchEncoder(name=COMPACT, image_height=HEIGHT, weights_sha256=checksum, session=session)
+    return CompactPatchEncoder(
+        name=COMPACT, image_height=HEIGHT, weights_sha256=checksum, session=session, radius=session.radii[0]
+    )
 
 
 def make_frame() -> RgbdFrame:

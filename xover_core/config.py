@@ -61,6 +61,11 @@ class EncoderSettings(Settings):
     image_height: int = setting(
         240, "height in px to which images are resized before encoding", minimum=64, maximum=2048
     )
+    radius: float = setting(
+        0.0,
+        "of a model's features for several radii, those for the nearest one are used, m; 0 = the finest",
+        minimum=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

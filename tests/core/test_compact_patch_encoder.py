@@ -52,7 +52,7 @@ def test_every_size_of_frame_is_encoded(encoder, width, height, random):
 
 
 def test_one_array_for_each_radius_and_nothing_for_the_site(encoder):
-    assert encoder.model.radii == (0.2, 0.6, 2.0)
+    assert encoder.model.radii == (0.05,)
     assert encoder.site_weights == b""
     assert not isinstance(encoder, SiteFittable)
 
@@ -97,7 +97,7 @@ def test_depth_is_never_averaged_over_an_edge(frame):
     depth = np.where(np.arange(640) < 333, 1.0, 3.0).astype(np.float32)[None].repeat(480, axis=0)
     camera = resize_intrinsics(CAMERA, 640, 480)
     wide = RgbdFrame(stamp_ns=0, rgb=np.full((480, 640, 3), 255, np.uint8), depth=depth, intrinsics=camera)
-    CompactPatchEncoder(name="x", image_height=HEIGHT, weights_sha256="0", session=Recorder()).encode(wide)
+    CompactPatchEncoder(name="x", image_height=HEIGHT, weights_sha256="0", session=Recorder(), radius=0.2).encode(wide)
     image, small, intrinsics = seen[0]
     assert set(np.unique(small)) == {1.0, 3.0}
     assert (image.shape, small.shape) == ((1, 3, 120, 160), (1, 120, 160))

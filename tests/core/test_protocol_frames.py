@@ -151,7 +151,7 @@ def test_sift_sizes_stand_side_by_side_with_equal_weight():
 
 def test_an_encoder_with_another_grid_is_refused():
     with pytest.raises(ModelError, match="grid"):
-        EncoderPatches(TileEncoder(), 0.2).describe(room_frame(np.eye(4)))
+        EncoderPatches(TileEncoder()).describe(room_frame(np.eye(4)))
 
 
 class StubSequence:

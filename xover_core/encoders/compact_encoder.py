@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compact LoCUS encoder behind `PatchEncoder`: colour, depth and camera -> features for each radius."""
+"""The compact LoCUS encoder behind `PatchEncoder`: colour, depth and camera -> features for one of its radii."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _MAX_DEPTH_M = 20.0
 class CompactPatchEncoder:
     """Implements `PatchEncoder`. Frames without depth are described too, as if all lay at one distance."""
 
-    def __init__(self, *, name: str, image_height: int, weights_sha256: str, session: CompactSession) -> None:
+    def __init__(
+        self, *, name: str, image_height: int, weights_sha256: str, session: CompactSession, radius: float
+    ) -> None:
         """Make an encoder.
 
         Args:
@@ -28,15 +30,17 @@ class CompactPatchEncoder:
             image_height: working height, px.
             weights_sha256: of the weights, however they are run.
             session: runs the network.
+            radius: whose features are wanted, one of the session's.
         """
         self._image_height = image_height
         self._session = session
+        self._scale = session.radii.index(radius)
         self._grids: dict[tuple[int, int], PatchGrid] = {}
         self._model = ModelInfo(
             name=name,
             checksum=hashlib.sha256(f"{name}/{image_height}/{weights_sha256}".encode()).hexdigest(),
             descriptor_dim=session.descriptor_dim,
-            radii=session.radii,
+            radii=(radius,),
         )
 
     @property
@@ -59,7 +63,9 @@ class CompactPatchEncoder:
             _resize_depth(frame.depth, grid)[None],
             np.array([[camera.fx, camera.fy, camera.cx, camera.cy]], np.float32),
         )
-        return PatchFeatures(grid_shape=grid.grid_shape, keypoints_px=grid.keypoints_px, descriptors=descriptors)
+        return PatchFeatures(
+            grid_shape=grid.grid_shape, keypoints_px=grid.keypoints_px, descriptors=(descriptors[self._scale],)
+        )
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
         """The grid for images of this size, made once for each."""

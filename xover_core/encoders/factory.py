@@ -31,19 +31,19 @@ def make_encoder(settings: EncoderSettings, site_weights: bytes = b"") -> PatchE
             f"model {entry.name!r}: expected a patch encoder ({', '.join(makers)}), the manifest says kind"
             f" {entry.kind!r}; name another model in encoder.model."
         )
-    return makers[entry.kind](entry, settings.image_height, site_weights)
+    return makers[entry.kind](entry, settings, site_weights)
 
 
-def _make_rootsift(entry: ModelEntry, image_height: int, site_weights: bytes) -> PatchEncoder:
+def _make_rootsift(entry: ModelEntry, settings: EncoderSettings, site_weights: bytes) -> PatchEncoder:
     return RootSiftEncoder(
         name=entry.name,
-        image_height=image_height,
+        image_height=settings.image_height,
         radii=entry.radii,
         whitening=Whitening.from_bytes(site_weights or load_weights(entry.name)),
     )
 
 
-def _make_compact(entry: ModelEntry, image_height: int, site_weights: bytes) -> PatchEncoder:
+def _make_compact(entry: ModelEntry, settings: EncoderSettings, site_weights: bytes) -> PatchEncoder:
     if site_weights:
         raise ModelError(
             f"model {entry.name!r}: expected a map without site weights, got {len(site_weights)} bytes of them; was the"
@@ -54,4 +54,10 @@ def _make_compact(entry: ModelEntry, image_height: int, site_weights: bytes) -> 
         raise ModelError(
             f"model {entry.name!r}: its weights are for the radii {session.radii}, the manifest says {entry.radii}."
         )
-    return CompactPatchEncoder(name=entry.name, image_height=image_height, weights_sha256=entry.sha256, session=session)
+    return CompactPatchEncoder(
+        name=entry.name,
+        image_height=settings.image_height,
+        weights_sha256=entry.sha256,
+        session=session,
+        radius=min(entry.radii, key=lambda radius: abs(radius - settings.radius)),
+    )

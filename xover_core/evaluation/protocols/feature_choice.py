@@ -60,16 +60,18 @@ def encoder_features(models: Sequence[str], site_frames: SiteFrames, radius: flo
         ModelError: an unknown model, or its weights are missing.
     """
     return tuple(
-        PatchFeature(name=name, source=EncoderPatches(encoder, radius))
-        for name, encoder in named_encoders(models, site_frames)
+        PatchFeature(name=name, source=EncoderPatches(encoder))
+        for name, encoder in named_encoders(models, site_frames, radius)
     )
 
 
-def named_encoders(models: Sequence[str], site_frames: SiteFrames) -> list[tuple[str, PatchEncoder]]:
-    """(name in tables, encoder): as `encoder_features`."""
+def named_encoders(
+    models: Sequence[str], site_frames: SiteFrames, radius: float = 0.0
+) -> list[tuple[str, PatchEncoder]]:
+    """(name in tables, encoder): as `encoder_features`; a radius of 0 is the finest."""
     named: list[tuple[str, PatchEncoder]] = []
     for model in models:
-        encoder = make_encoder(EncoderSettings(model=model, image_height=IMAGE_HEIGHT))
+        encoder = make_encoder(EncoderSettings(model=model, image_height=IMAGE_HEIGHT, radius=radius))
         named.append((model, encoder))
         if isinstance(encoder, SiteFittable):
             fitted = encoder.fit_to(site_frames)

@@ -89,12 +89,10 @@ class SiftPatches:
 
 
 class EncoderPatches:
-    """A patch encoder of this project, at the scale whose radius is nearest to the one that is asked for."""
+    """A patch encoder of this project, at its finest scale."""
 
-    def __init__(self, encoder: PatchEncoder, radius: float) -> None:
+    def __init__(self, encoder: PatchEncoder) -> None:
         self._encoder = encoder
-        radii = encoder.model.radii
-        self._scale = min(range(len(radii)), key=lambda i: abs(radii[i] - radius))
 
     def describe(self, frame: RgbdFrame) -> Float32Array:
         """See `PatchSource.describe`.
@@ -110,7 +108,7 @@ class EncoderPatches:
                 f" {frame.intrinsics.width}x{frame.intrinsics.height} image at height {IMAGE_HEIGHT}, got"
                 f" {features.grid_shape}; it cannot be compared here."
             )
-        return features.descriptors[self._scale]
+        return features.finest
 
 
 def root_sift(descriptors: NDArray[np.generic]) -> Float32Array:
