@@ -76,7 +76,7 @@ class CompactEncoder(nn.Module):
     def averaged_descriptors(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
         """(B, N, C) descriptors of the stem, averaged as for the smallest radius: what a whitening is fitted to."""
         descriptors, points = self.stem(images, depth, intrinsics)
-        averaged: Tensor = _average_weights(_squared_distances(points, points), self.radii[0]) @ descriptors
+        averaged: Tensor = _average_weights(squared_distances(points, points), self.radii[0]) @ descriptors
         return averaged
 
     def start_from_whitening(self, gradients: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> None:
@@ -108,33 +108,39 @@ class CompactEncoder(nn.Module):
             For each radius (B, rows, cols, D): unit vectors times how distinctive the patch is, in (0, 1].
         """
         grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
-        base, tokens, squared = self._inputs(images, depth, intrinsics)
+        base, tokens, points = self._inputs(images, depth, intrinsics)
+        with torch.no_grad():
+            squared = squared_distances(points, points)
+        rivals = rival_patches(grid, images.device)
         features = []
         for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
             mixed = base_head(base) + context_head(tokens)
             averaged = _average_weights(squared, radius) @ mixed
-            unit = functional.normalize(averaged, dim=2)
-            features.append((unit * _distinctiveness(unit, squared, radius, grid)).reshape(len(images), *grid, -1))
+            scaled = scale_by_distinctiveness(averaged, squared[:, :, rivals], rivals, radius)
+            features.append(scaled.reshape(len(images), *grid, -1))
         return tuple(features)
 
-    def head_inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
-        """For each radius (B, N, base + width), what its base and context head see, averaged as `forward` averages.
+    def head_inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
+        """What the heads see, for training them alone.
 
-        Heads are linear and the weights of an average sum to 1, so a head may come after the average as well.
+        Returns:
+            For each radius (B, N, base + width), inputs of its base and context head side by side, averaged as
+            `forward` averages: heads are linear and the weights of an average sum to 1, so a head may come after the
+            average as well. And (B, N, 3) points in the camera frame, for `scale_by_distinctiveness`.
         """
-        base, tokens, squared = self._inputs(images, depth, intrinsics)
+        base, tokens, points = self._inputs(images, depth, intrinsics)
         inputs = torch.cat([base, tokens], dim=2)
-        return tuple(_average_weights(squared, radius) @ inputs for radius in self.radii)
+        squared = squared_distances(points, points)
+        return tuple(_average_weights(squared, radius) @ inputs for radius in self.radii), points
 
     def _inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, N, base) linear path, (B, N, width) context path, (B, N, N) squared distances of patches."""
+        """(B, N, base) linear path, (B, N, width) context path, (B, N, 3) points in the camera frame."""
         with torch.no_grad():
             descriptors, points = self.stem(images, depth, intrinsics)
-            squared = _squared_distances(points, points)
         grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
         gradients, others = descriptors.split([GRADIENTS_DIM, STEM_DIM - GRADIENTS_DIM], dim=2)
         base = torch.cat([self.gradients(gradients), self.others(others)], dim=2)
-        return base, self._context(base, points, grid), squared
+        return base, self._context(base, points, grid), points
 
     def _context(self, base: Tensor, points: Tensor, grid: tuple[int, int]) -> Tensor:
         """(B, N, width) tokens that know of their surroundings."""
@@ -147,18 +153,31 @@ class CompactEncoder(nn.Module):
         return normed
 
 
-def _distinctiveness(features: Tensor, squared: Tensor, radius: float, grid: tuple[int, int]) -> Tensor:
-    """(B, N, 1) in (0, 1], low for patches that look like others of the same frame that lie elsewhere.
+def rival_patches(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """(M,) every second patch of every second row: enough to see whether a patch is like others of its frame."""
+    return torch.arange(grid[0] * grid[1], device=device).reshape(grid)[::2, ::2].flatten()
+
+
+def scale_by_distinctiveness(averaged: Tensor, squared: Tensor, rivals: Tensor, radius: float) -> Tensor:
+    """Unit features, shortened for patches that look like others of the same frame that lie elsewhere.
 
     A patch of a plain wall resembles all of the wall. Shortening its feature lowers its similarity with everything, so
-    that similarities of different patches can be compared: with a wall's, a book's lower one wins. Every fourth
-    patch of the frame is enough to see it.
+    that similarities of different patches can be compared: with a wall's, a book's lower one wins.
+
+    Args:
+        averaged: (B, N, D) outputs of a head.
+        squared: (B, N, M) squared distances of the patches from the rivals, m^2.
+        rivals: (M,) of the patches.
+        radius: of the head, m.
+
+    Returns:
+        (B, N, D) with norms in (0, 1].
     """
-    others = torch.arange(grid[0] * grid[1], device=features.device).reshape(grid)[::2, ::2].flatten()
-    similarities = features @ features[:, others].transpose(1, 2)
-    is_elsewhere = squared[:, :, others] > max(_ELSEWHERE_PER_RADIUS * radius, _MIN_ELSEWHERE_M) ** 2
-    nearest = (similarities * is_elsewhere).topk(min(_NUM_RIVALS, len(others)), dim=2).values
-    return torch.exp(-_RIVAL_WEIGHT * nearest.mean(2, keepdim=True).clamp_min(0))
+    unit = functional.normalize(averaged, dim=2)
+    similarities = unit @ unit[:, rivals].transpose(1, 2)
+    is_elsewhere = squared > max(_ELSEWHERE_PER_RADIUS * radius, _MIN_ELSEWHERE_M) ** 2
+    nearest = (similarities * is_elsewhere).topk(min(_NUM_RIVALS, len(rivals)), dim=2).values
+    return unit * torch.exp(-_RIVAL_WEIGHT * nearest.mean(2, keepdim=True).clamp_min(0))
 
 
 def _zero_linear(in_dim: int, out_dim: int) -> nn.Linear:
@@ -213,12 +232,12 @@ def _average_weights(squared: Tensor, radius: float) -> Tensor:
 @torch.no_grad()
 def _attention_bias(points: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, heads, N, M) what distance takes off the logits."""
-    squared = _squared_distances(points, _pool_tokens(points, grid))
+    squared = squared_distances(points, _pool_tokens(points, grid))
     slopes = torch.tensor([0.0 if reach is None else -0.5 / reach**2 for reach in _HEAD_REACH_M], device=points.device)
     return (squared[:, None] * slopes[:, None, None]).clamp_min(_TOO_FAR)
 
 
-def _squared_distances(a: Tensor, b: Tensor) -> Tensor:
+def squared_distances(a: Tensor, b: Tensor) -> Tensor:
     """(B, N, M) squared distances of points, m^2."""
     products = a @ b.transpose(1, 2)
     return ((a**2).sum(2)[:, :, None] + (b**2).sum(2)[:, None] - 2 * products).clamp_min(0)
