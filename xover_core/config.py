@@ -57,7 +57,7 @@ def _check_value(group: str, spec: dataclasses.Field[Any], value: Any) -> None:
 class EncoderSettings(Settings):
     """Image -> patch descriptors."""
 
-    model: str = setting("rootsift-pca64", "patch encoder, by its name in models/manifest.yaml")
+    model: str = setting("locus-compact", "patch encoder, by its name in models/manifest.yaml")
     image_height: int = setting(
         240, "height in px to which images are resized before encoding", minimum=64, maximum=2048
     )
@@ -130,10 +130,10 @@ class MatchingSettings(Settings):
 
     min_similarity: float = setting(0.2, "smallest cosine similarity of a match", minimum=-1.0, maximum=1.0)
     max_cycle_distance: float = setting(
-        1.5, "continuity 1: largest grid distance between a patch and its match's best match, patches", minimum=0.0
+        0.0, "continuity 1: largest grid distance between a patch and its match's best match, patches", minimum=0.0
     )
     max_neighbor_distance: float = setting(
-        4.0,
+        12.0,
         "continuity 2: largest mean grid distance between where a patch and its neighbours map, patches",
         minimum=0.0,
     )

@@ -59,12 +59,12 @@ def test_frames_of_every_size_are_run(network, exported, grid):
         assert a.shape == b.shape == (grid[0] * grid[1], session.descriptor_dim)
         assert a.dtype == b.dtype == np.float32
         np.testing.assert_allclose(a, b, atol=PARITY_TOLERANCE)
-        np.testing.assert_allclose(np.linalg.norm(a, axis=1), 1.0, atol=NORM_TOLERANCE)
+        assert np.linalg.norm(a, axis=1).max() < 1 + NORM_TOLERANCE
 
 
-def test_an_export_of_other_weights_is_noticed(exported):
+def test_an_export_of_other_weights_is_noticed(network, exported):
     with pytest.raises(ModelError, match=r"expected features within 0\.001 of those of torch"):
-        check_parity(CompactEncoder(), exported)
+        check_parity(CompactEncoder(network.radii), exported)
 
 
 def test_what_is_no_export_is_refused():

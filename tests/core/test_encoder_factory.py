@@ -16,13 +16,13 @@ from xover_core.inference.model_store import MODELS_DIR_VARIABLE, load_weights, 
 def test_every_shipped_model_makes_an_encoder(name):
     encoder = make_encoder(EncoderSettings(model=name))
     assert encoder.model.name == name
-    assert encoder.model.radii == model_entries()[name].radii
+    assert encoder.model.radii == model_entries()[name].radii[:1]
     assert len(encoder.model.checksum) == 64
 
 
 def test_the_default_model_is_the_one_of_the_issue():
     model = make_encoder(EncoderSettings()).model
-    assert (model.name, model.descriptor_dim) == ("rootsift-pca64", 64)
+    assert (model.name, model.descriptor_dim) == ("locus-compact", 128)
 
 
 def test_an_unknown_model_is_refused_with_what_there_is():
@@ -45,7 +45,7 @@ def test_other_radii_than_the_manifest_says_are_refused(tmp_path, monkeypatch):
     monkeypatch.setenv(MODELS_DIR_VARIABLE, str(tmp_path))
     entry = make_entry(name="mine", kind="compact", weights=weights, licence="MIT", source="this test", radii=(0.2,))
     install_model(tmp_path, entry, weights)
-    with pytest.raises(ModelError, match=r"radii \(0\.2, 0\.6, 2\.0\), the manifest says \(0\.2,\)"):
+    with pytest.raises(ModelError, match=r"radii \(0\.05, 0\.2, 0\.6, 2\.0\), the manifest says \(0\.2,\)"):
         make_encoder(EncoderSettings(model="mine"))
 
 
@@ -56,4 +56,4 @@ def test_site_weights_for_a_model_without_any_are_refused():
 
 def test_damaged_site_weights_are_refused():
     with pytest.raises(ModelError, match="whitening weights"):
-        make_encoder(EncoderSettings(), b"damaged")
+        make_encoder(EncoderSettings(model="rootsift-pca64"), b"damaged")

@@ -135,7 +135,7 @@ def test_a_recording_without_poses_leaves_no_map_behind(xover, place, tmp_path):
 def test_info_names_model_and_scenes(xover, map_file):
     code, out, _ = xover("info", map_file)
     assert code == 0
-    assert "rootsift-pca64, 64 values" in out
+    assert "locus-compact, 128 values" in out
     assert re.search(r"landmarks +[1-9]\d*, smooth AP 0\.\d\d in the mean", out)
     assert "scene 1" in out
 

@@ -54,7 +54,7 @@ def test_json_can_repeat_the_run(result):
     assert content["provenance"]["version"]
     assert content["map_bytes"] == (folder / "room.xover").stat().st_size
     assert content["mapping_s"] > 0
-    assert content["model"] == "rootsift-pca64"
+    assert content["model"] == "locus-compact"
     assert content["latency_ms"]["p50"] <= content["latency_ms"]["p95"]
 
 

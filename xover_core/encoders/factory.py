@@ -25,13 +25,12 @@ def make_encoder(settings: EncoderSettings, site_weights: bytes = b"") -> PatchE
             that has none.
     """
     entry = model_entry(settings.model)
-    makers = {"rootsift": _make_rootsift, "compact": _make_compact}
-    if entry.kind not in makers:
+    if entry.kind not in _MAKERS:
         raise ModelError(
-            f"model {entry.name!r}: expected a patch encoder ({', '.join(makers)}), the manifest says kind"
+            f"model {entry.name!r}: expected a patch encoder ({', '.join(ENCODER_KINDS)}), the manifest says kind"
             f" {entry.kind!r}; name another model in encoder.model."
         )
-    return makers[entry.kind](entry, settings, site_weights)
+    return _MAKERS[entry.kind](entry, settings, site_weights)
 
 
 def _make_rootsift(entry: ModelEntry, settings: EncoderSettings, site_weights: bytes) -> PatchEncoder:
@@ -61,3 +60,8 @@ def _make_compact(entry: ModelEntry, settings: EncoderSettings, site_weights: by
         session=session,
         radius=min(entry.radii, key=lambda radius: abs(radius - settings.radius)),
     )
+
+
+_MAKERS = {"rootsift": _make_rootsift, "compact": _make_compact}
+ENCODER_KINDS = tuple(_MAKERS)
+"""Kinds of models in the manifests that are patch encoders."""

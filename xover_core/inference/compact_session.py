@@ -46,7 +46,7 @@ class CompactSession(Protocol):
             intrinsics: (1, 4) fx, fy, cx, cy, px.
 
         Returns:
-            For each radius (N, D) float32, L2-normalised, patches row by row.
+            For each radius (N, D) float32 of L2 norm at most 1, patches row by row.
         """
         ...
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from xover_core.config import EncoderSettings
-from xover_core.encoders.factory import make_encoder
+from xover_core.encoders.factory import ENCODER_KINDS, make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
 from xover_core.encoders.whitening import Whitening, WhiteningFitter
 from xover_core.evaluation.protocols.patch_sources import (
@@ -33,9 +33,9 @@ SiteFrames = Sequence[RgbdFrame]
 
 
 def default_models() -> tuple[str, ...]:
-    """The encoder that is the default of the settings, and every LoCUS model of the manifests."""
-    default = EncoderSettings().model
-    return (default, *(name for name in sorted(model_entries()) if name.startswith(LOCUS_PREFIX) and name != default))
+    """Every patch encoder of the manifests, LoCUS last."""
+    names = [name for name, entry in model_entries().items() if entry.kind in ENCODER_KINDS]
+    return tuple(sorted(names, key=lambda name: (name.startswith(LOCUS_PREFIX), name)))
 
 
 def baseline_features(site_frames: SiteFrames) -> tuple[PatchFeature, ...]:
