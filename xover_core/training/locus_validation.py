@@ -6,6 +6,7 @@ Exact average precision of all (query, patch) pairs in one ranking, patches of o
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import numpy as np
@@ -20,6 +21,9 @@ from xover_core.training.locus_networks import LocusNetwork
 from xover_core.training.locus_settings import LocusValidationSettings
 from xover_core.training.scene_source import SceneSource
 from xover_core.training.training_task import make_generator
+
+# A batch -> for each radius (B, rows, cols, D) features, L2-normalised.
+Describe = Callable[[SceneBatch], Sequence[Tensor]]
 
 
 class LocusValidation:
@@ -42,25 +46,39 @@ class LocusValidation:
         places = np.linspace(0, len(chosen), min(settings.max_batches, len(chosen)), endpoint=False).astype(int)
         self._batches = [chosen[place] for place in places]
 
-    @torch.no_grad()
     def measure(self, network: nn.Module, radii: tuple[float, ...]) -> dict[str, float]:
         """Average precision for each radius, by `radius_name`; 0 where no query has a positive."""
+        return self.measure_features(lambda batch: self._describe(network, batch), radii)
+
+    @torch.no_grad()
+    def measure_features(self, describe: Describe, radii: tuple[float, ...]) -> dict[str, float]:
+        """The same of features that are made in any way."""
         scores = [_Scores() for _ in radii]
         for number, batch in enumerate(self._batches):
-            self._rank(network, radii, batch, number, scores)
+            self._rank(describe(batch), radii, batch, number, scores)
         return {radius_name(radius): score.precision() for radius, score in zip(radii, scores, strict=True)}
 
-    def _rank(
-        self, network: nn.Module, radii: tuple[float, ...], batch: SceneBatch, number: int, scores: list[_Scores]
-    ) -> None:
-        """Collect the scores of one batch."""
+    def _describe(self, network: nn.Module, batch: SceneBatch) -> tuple[Tensor, ...]:
+        """What the network makes of a batch."""
         device = next(network.parameters()).device
         scene = self._scenes.scene(batch.scene)
-        geometry = scene.geometry(batch.frames)
+        geometry = scene.geometry(batch.frames).to(device)
+        images = scene.image_tensor(batch.frames).to(device)
+        return cast(LocusNetwork, network)(images, geometry.depth, geometry.intrinsics.float())
+
+    def _rank(
+        self,
+        features: Sequence[Tensor],
+        radii: tuple[float, ...],
+        batch: SceneBatch,
+        number: int,
+        scores: list[_Scores],
+    ) -> None:
+        """Collect the scores of one batch."""
+        device = features[0].device
+        geometry = self._scenes.scene(batch.scene).geometry(batch.frames)
         queries = self._draw_queries(geometry, number).to(device)
         geometry = geometry.to(device)
-        images = scene.image_tensor(batch.frames).to(device)
-        features = cast(LocusNetwork, network)(images, geometry.depth, geometry.intrinsics.float())
         points = geometry.points_world.reshape(-1, 3)
         distances = torch.cdist(points[queries], points, compute_mode="donot_use_mm_for_euclid_dist")
         is_ranked = (distances < self._settings.universe) & other_frames(queries, geometry)

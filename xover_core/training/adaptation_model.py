@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From which model an adaptation starts, and how its result becomes a model that the manifest knows."""
+
+from __future__ import annotations
+
+import logging
+import re
+import tempfile
+from pathlib import Path
+
+from xover_core.errors import BackendUnavailableError, ConfigError, ModelError
+from xover_core.inference.compact_checkpoint import load_compact, save_compact
+from xover_core.inference.model_install import install_model, make_entry
+from xover_core.inference.model_store import ModelEntry, load_weights, model_entries, model_entry
+from xover_core.inference.onnx_export import export_compact
+from xover_core.networks.compact_encoder import CompactEncoder
+from xover_core.training.site_adaptation import AdaptationResult
+
+_KIND = "compact"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+_logger = logging.getLogger(__name__)
+
+
+def load_parent(name: str) -> tuple[ModelEntry, CompactEncoder]:
+    """The model that an adaptation starts from.
+
+    Raises:
+        ModelError: unknown, damaged, or of a kind that has no heads.
+    """
+    entry = model_entry(name)
+    if entry.kind != _KIND:
+        raise ModelError(
+            f"model {name!r}: expected one of kind {_KIND!r} to adapt, the manifest says {entry.kind!r}; name another."
+        )
+    return entry, load_compact(load_weights(name), where=entry.file)
+
+
+def check_name(name: str, folder: Path) -> None:
+    """Refuse a name under which a model cannot be installed; an adapted one in the same folder may be replaced.
+
+    Raises:
+        ConfigError: no name of a file, or that of a model elsewhere, which would be hidden.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"name of the adapted model: expected letters, digits and . _ -, got {name!r}.")
+    known = model_entries().get(name)
+    if known and not (folder / known.file).is_file():
+        raise ConfigError(f"name of the adapted model: {name!r} is taken by a model outside of {folder}; name another.")
+
+
+def install_adapted(result: AdaptationResult, *, name: str, parent: ModelEntry, site: str, folder: Path) -> ModelEntry:
+    """Write the adapted network as a model; it takes over licence and calibration of its parent.
+
+    Args:
+        result: of the adaptation.
+        name: of the new model.
+        parent: model that it started from.
+        site: name of the recording.
+        folder: of models.
+
+    Raises:
+        ModelError: the folder cannot be written to, or the export differs from the network.
+    """
+    with tempfile.TemporaryDirectory(prefix="xover-adapt-") as scratch:
+        weights_file, onnx_file = Path(scratch) / "model.safetensors", Path(scratch) / "model.onnx"
+        save_compact(result.network, weights_file)
+        try:
+            export_compact(result.network, onnx_file)
+        except BackendUnavailableError as error:
+            _logger.warning("model %s: not exported, so it will run by torch; %s", name, error)
+        weights = weights_file.read_bytes()
+        onnx = onnx_file.read_bytes() if onnx_file.exists() else b""
+    entry = make_entry(
+        name=name,
+        kind=_KIND,
+        weights=weights,
+        onnx=onnx,
+        licence=parent.licence,
+        source=_source(result, parent, site),
+        radii=result.radii,
+        like=parent,
+    )
+    install_model(folder, entry, weights, onnx)
+    return entry
+
+
+def _source(result: AdaptationResult, parent: ModelEntry, site: str) -> str:
+    """Where the weights are from, and what they brought."""
+    values = zip(result.radii, result.before, result.after, strict=True)
+    gains = ", ".join(f"{radius:g} m {before:.3f} -> {after:.3f}" for radius, before, after in values)
+    return (
+        f"{parent.name} ({parent.sha256[:16]}), heads adapted to {site}; average precision on"
+        f" {result.num_held_out} frames kept apart: {gains}"
+    )
