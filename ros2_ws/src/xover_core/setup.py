@@ -15,7 +15,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["xover_core", "xover_core.*"]),
     include_package_data=True,
-    package_data={"": ["*.yaml", "*.sql", "*.json", "*.html", "*.safetensors", "py.typed"]},
+    package_data={"": ["*.yaml", "*.sql", "*.json", "*.html", "*.onnx", "*.safetensors", "py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
