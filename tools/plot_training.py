@@ -19,13 +19,13 @@ SMOOTHED, MEASURED = "smooth_", "validation/"
 
 def main() -> None:
     """Smooth AP of the training batches, exact AP of the validation, one colour for each radius."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("log", type=Path, help="log.jsonl of a run folder")
     parser.add_argument("out", type=Path, help="picture to write")
     args = parser.parse_args()
     rows = read_log(args.log)
     names = sorted({key.removeprefix(SMOOTHED) for row in rows for key in row if key.startswith(SMOOTHED)})
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
     axes = figure.add_subplot(xlabel="step", ylabel="average precision", ylim=(0, 1))
     for index, name in enumerate(names):
         steps, values = _curve(rows, SMOOTHED + name)
@@ -33,7 +33,7 @@ def main() -> None:
         steps, values = _curve(rows, MEASURED + name)
         axes.plot(steps, values, "o--", color=f"C{index}", label=f"{name.removeprefix('ap_')}, validation (exact)")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=7, ncols=2)
+    figure.legend(fontsize=8, loc="outside right center")
     figure.savefig(args.out, dpi=130)
 
 
