@@ -7,12 +7,14 @@ import copy
 import functools
 import math
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
 import torch
 from box_room import look_at, room_frame
 from locus_cases import SceneList
+from torch import nn
 
 from xover_core.config_io import override
 from xover_core.networks.compact_encoder import CompactEncoder
@@ -48,7 +50,7 @@ def started_network() -> CompactEncoder:
     network = make_compact(LocusNetworkSettings(radii=RADII, whitening_frames=20), SceneList([make_scene()]))
     assert isinstance(network, CompactEncoder)
     for head in network.context_heads:
-        torch.nn.init.normal_(head.weight, std=0.02)
+        nn.init.normal_(cast(nn.Linear, head).weight, std=0.02)
     return network.eval()
 
 

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import math
+from typing import cast
 
 import numpy as np
 import pytest
 import torch
 from adaptation_cases import SETTINGS, make_network, make_scene
+from torch import nn
 
 from xover_core.config_io import override
 from xover_core.errors import TrainingError
@@ -51,7 +53,7 @@ def test_too_few_frames_are_refused(scene: SceneFrames) -> None:
 
 def test_heads_alone_give_what_the_network_gives(scene: SceneFrames) -> None:
     network = make_network()
-    inputs = frame_inputs(network, scene)
+    inputs = frame_inputs(network, scene, num_threads=3)
     alone = SiteHeads(network)(*inputs.of([3, 5]))
     geometry = scene.geometry([3, 5])
     with torch.no_grad():
@@ -90,7 +92,8 @@ def test_mixed_heads_lie_on_the_way(scene: SceneFrames) -> None:
     torch.testing.assert_close(mixed.biases[1].data, heads.biases[1].data - 1.5)
     assert heads.squared_change().item() == pytest.approx(0.25 * 128 * 352 + 4 * 128)
     placed = heads.placed_in(network)
-    torch.testing.assert_close(placed.context_heads[0].weight.data, network.context_heads[0].weight.data + 0.5)
+    weights = [cast(nn.Linear, one.context_heads[0]).weight.data for one in (network, placed)]
+    torch.testing.assert_close(weights[1], weights[0] + 0.5)
 
 
 def test_adaptation_improves_what_is_kept_apart_and_moves_only_heads(scene: SceneFrames) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,19 +63,20 @@ class TrainingViews:
     frames: NDArray[np.intp]
 
 
-@torch.no_grad()
-def frame_inputs(network: CompactEncoder, scene: SceneFrames) -> HeadInputs:
-    """All patches of the frames as they are."""
-    views = []
-    for frame in range(len(scene)):
-        geometry = scene.geometry([frame])
-        views.append(network.head_inputs(scene.image_tensor([frame]), geometry.depth, geometry.intrinsics.float()))
+def frame_inputs(network: CompactEncoder, scene: SceneFrames, num_threads: int = 1) -> HeadInputs:
+    """All patches of the frames as they are, `num_threads` frames at a time."""
+    with ThreadPoolExecutor(num_threads) as pool:
+        views = list(pool.map(lambda frame: _describe_frame(network, scene, frame), range(len(scene))))
     return _stack(views, rival_patches(_grid(scene)))
 
 
-@torch.no_grad()
 def make_training_views(
-    network: CompactEncoder, scene: SceneFrames, settings: ChangedCopiesSettings, go_on: GoOn
+    network: CompactEncoder,
+    scene: SceneFrames,
+    settings: ChangedCopiesSettings,
+    go_on: GoOn,
+    *,
+    num_threads: int = 1,
 ) -> TrainingViews:
     """Each frame as it is, and copies of it with another lens, colour, light and depth noise.
 
@@ -82,30 +84,41 @@ def make_training_views(
         network: whose heads will be trained.
         scene: frames to train on.
         settings: number and kind of copies.
-        go_on: asked after each frame; when there is no time for more copies, the frames as they are have been done.
+        go_on: asked again and again; when there is no time for more copies, the frames as they are have been done.
+        num_threads: views that are made at a time.
 
     Returns:
         Views by rising number of the copy, then of the frame.
     """
-    views: list[_View] = []
-    geometries: list[FrameGeometry] = []
+    views: list[tuple[_View, FrameGeometry]] = []
     rivals = rival_patches(_grid(scene))
     total = len(scene) * (1 + settings.num_copies)
-    for number in range(total):
+
+    def describe(number: int) -> tuple[_View, FrameGeometry]:
         copy, frame = divmod(number, len(scene))
-        view, geometry = _describe_view(network, scene, frame, copy, settings, rivals)
-        views.append(view)
-        geometries.append(geometry)
-        if not go_on((number + 1) / total) and copy > 0:
-            break
+        return _describe_view(network, scene, frame, copy, settings, rivals)
+
+    with ThreadPoolExecutor(num_threads) as pool:
+        while len(views) < total:
+            views += pool.map(describe, range(len(views), min(len(views) + num_threads, total)))
+            if not go_on(len(views) / total) and len(views) > len(scene):
+                break
     return TrainingViews(
         # the rivals are the first patches of each view
-        inputs=_stack(views, torch.arange(len(rivals))),
-        geometry=_join(geometries),
+        inputs=_stack([view for view, _ in views], torch.arange(len(rivals))),
+        geometry=_join([geometry for _, geometry in views]),
         frames=np.arange(len(views)) % len(scene),
     )
 
 
+@torch.no_grad()
+def _describe_frame(network: CompactEncoder, scene: SceneFrames, frame: int) -> _View:
+    """All patches of a frame as it is."""
+    geometry = scene.geometry([frame])
+    return network.head_inputs(scene.image_tensor([frame]), geometry.depth, geometry.intrinsics.float())
+
+
+@torch.no_grad()
 def _describe_view(
     network: CompactEncoder,
     scene: SceneFrames,

@@ -30,14 +30,16 @@ from xover_core.types import Float32Array
 class HeldOut:
     """Frames that are kept apart, and what heads make of them."""
 
-    def __init__(self, network: CompactEncoder, scene: SceneFrames, settings: AdaptationSettings) -> None:
-        """Compute what the heads see of the frames.
+    def __init__(
+        self, network: CompactEncoder, scene: SceneFrames, settings: AdaptationSettings, num_threads: int = 1
+    ) -> None:
+        """Compute what the heads see of the frames, `num_threads` frames at a time.
 
         Raises:
             TrainingError: no two frames overlap.
         """
         self._validation = LocusValidation(_OneScene(scene), settings.validation, settings.batches)
-        self._inputs = frame_inputs(network, scene)
+        self._inputs = frame_inputs(network, scene, num_threads)
         self._grid = scene.images.shape[1] // network.patch_size, scene.images.shape[2] // network.patch_size
 
     def measure(self, heads: SiteHeads) -> tuple[float, ...]:
