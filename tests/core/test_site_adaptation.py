@@ -19,8 +19,9 @@ from xover_core.training.adaptation_frames import split_scene
 from xover_core.training.adaptation_heads import SiteHeads
 from xover_core.training.adaptation_inputs import frame_inputs, make_training_views
 from xover_core.training.adaptation_settings import ChangedCopiesSettings, HeldOutSettings
+from xover_core.training.adaptation_task import HeldOut
 from xover_core.training.scene_frames import SceneFrames
-from xover_core.training.site_adaptation import adapt_to_site
+from xover_core.training.site_adaptation import _choose_shares, adapt_to_site
 
 # inputs are kept in half precision, features have norms up to 1
 HALF_TOLERANCE = 5e-3
@@ -116,6 +117,25 @@ def test_heads_that_cannot_move_are_not_better(scene: SceneFrames) -> None:
     assert not result.is_better
     assert result.shares == (0.0, 0.0)
     assert result.after == result.before
+
+
+def test_the_shortest_way_with_most_of_the_gain_is_taken() -> None:
+    heads = SiteHeads(make_network())
+    starts = [bias.data.clone() for bias in heads.biases]
+    with torch.no_grad():
+        for bias in heads.biases:
+            bias.add_(1.0)
+
+    class Curves:
+        """The first radius gains 0.3 until half of the way, the second only loses."""
+
+        def measure(self, mixed: SiteHeads) -> tuple[float, ...]:
+            first, second = ((b.data - b0).mean().item() for b, b0 in zip(mixed.biases, starts, strict=True))
+            return 0.5 + 0.6 * min(first, 0.5) + 0.01 * first, 0.5 - 0.1 * second
+
+    shares, after = _choose_shares(heads, cast(HeldOut, Curves()))
+    assert shares == (0.5, 0.0)
+    assert after == pytest.approx((0.805, 0.5))
 
 
 def test_pull_keeps_heads_near_their_start(scene: SceneFrames) -> None:

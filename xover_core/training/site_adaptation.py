@@ -32,7 +32,7 @@ from xover_core.training.trainer import StopReason, Trainer
 # Shares of the way from the shipped head to the trained one that are tried.
 _SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Of the largest gain on the way, this share is enough.
-_ENOUGH = 0.9
+_ENOUGH = 0.8
 # Of the time, at most this share goes into copies of frames.
 _SHARE_FOR_COPIES = 0.5
 _SECONDS_PER_MINUTE = 60.0
