@@ -137,7 +137,8 @@ def test_an_unknown_model_has_no_calibration():
 
 def test_a_model_that_was_never_calibrated_says_how_to(tmp_path, monkeypatch, repository):
     (tmp_path / "manifest.yaml").write_text(
-        "models: {new: {file: a, sha256: b, licence: c, source: d, radii: [0.2], calibration_with_depth: [1, 2]}}"
+        "models: {new: {kind: compact, file: a, sha256: b, licence: c, source: d, radii: [0.2],"
+        " calibration_with_depth: [1, 2]}}"
     )
     monkeypatch.setenv(MODELS_DIR_VARIABLE, str(tmp_path))
     with pytest.raises(

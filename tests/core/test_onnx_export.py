@@ -12,7 +12,7 @@ import torch
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference import onnx_export
 from xover_core.inference.compact_checkpoint import load_compact
-from xover_core.inference.model_store import load_onnx, load_weights
+from xover_core.inference.model_store import load_onnx, load_weights, model_entry
 from xover_core.inference.onnx_export import PARITY_TOLERANCE, check_parity, export_compact
 from xover_core.networks import metric_stem
 from xover_core.networks.compact_encoder import CompactEncoder
@@ -71,7 +71,7 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
     export_compact(load_compact(load_weights(MODEL)), kept)
     assert kept.is_file()
     with pytest.raises(ModelError, match="expected features within"):
-        export_compact(CompactEncoder().eval(), refused)
+        export_compact(CompactEncoder(model_entry(MODEL).radii).eval(), refused)
     assert not refused.exists()
 
 

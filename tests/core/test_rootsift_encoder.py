@@ -23,7 +23,7 @@ CAMERA = CameraIntrinsics(fx=60.0, fy=60.0, cx=47.5, cy=31.5, width=96, height=6
 
 @pytest.fixture(scope="module")
 def encoder():
-    return make_encoder(EncoderSettings(image_height=HEIGHT))
+    return make_encoder(EncoderSettings(model="rootsift-pca64", image_height=HEIGHT))
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +107,13 @@ def test_frames_without_content_leave_it_as_it_is(encoder):
 
 def test_its_site_weights_restore_it(encoder, room_frames):
     fitted = encoder.fit_to(room_frames)
-    restored = make_encoder(EncoderSettings(image_height=HEIGHT), fitted.site_weights)
+    restored = make_encoder(EncoderSettings(model="rootsift-pca64", image_height=HEIGHT), fitted.site_weights)
     assert restored.model == fitted.model
     np.testing.assert_allclose(restored.encode(room_frames[0]).finest, fitted.encode(room_frames[0]).finest, atol=1e-5)
 
 
 def test_checksum_tells_apart_what_changes_the_output(encoder, room_frames):
-    other_height = make_encoder(EncoderSettings(image_height=HEIGHT + 8))
+    other_height = make_encoder(EncoderSettings(model="rootsift-pca64", image_height=HEIGHT + 8))
     fitted = encoder.fit_to(room_frames)
     assert len({encoder.model.checksum, other_height.model.checksum, fitted.model.checksum}) == 3
 
