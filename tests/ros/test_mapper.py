@@ -108,6 +108,8 @@ def test_a_kill_in_the_middle_leaves_a_valid_map(recordings: Recordings, tmp_pat
     path = tmp_path / "killed.xover"
     with NodeProcess("mapper_node", tmp_path / "mapper.log", {"map_file": path, **EVERY_FRAME}) as mapper:
         bag = {"bag": recordings.map_bag, "mode": "lock_step", "step_timeout_s": 0.2, "wait_for_nodes_s": 10.0}
+        # on a busy machine a node takes longer to start than the player waits for it
+        mapper.wait_for_log("mapping into")
         with NodeProcess("bag_player", tmp_path / "player.log", bag):
             deadline = time.monotonic() + 30.0
             while not path.exists() or len(_load(path).keyframes) < 3:
