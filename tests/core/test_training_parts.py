@@ -80,7 +80,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(tmp_path):
     try:
         main, other = (process.wait(60) for process in processes)
         assert main == 0
-        # threads of gloo may abort the interpreter's exit when the main process, which held their store, is gone already
+        # gloo's threads may abort the interpreter's exit when the main process, which held their store, is gone
         assert other in (0, -signal.SIGABRT)
     finally:
         for process in processes:
