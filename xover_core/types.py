@@ -8,7 +8,7 @@ are optical: x right, y down, z forward. A pixel's centre has integer coordinate
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
+from enum import Enum, IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,6 +168,16 @@ class Keyframe:
     descriptors: tuple[NDArray[np.float16], ...]
     points_camera: Float32Array
     thumbnail_jpeg: bytes
+
+
+class SceneModality(str, Enum):
+    """What a scene can be described by; the values are written to files and messages."""
+
+    IMAGE = "image"
+    POINT_CLOUD = "point_cloud"
+    CAD = "cad"
+    FLOORPLAN = "floorplan"
+    TEXT = "text"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
