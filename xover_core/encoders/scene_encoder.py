@@ -110,6 +110,10 @@ class SceneEncoder(Protocol):
     def embed_objects(
         self, objects: Sequence[ObjectInput], modality: SceneModality
     ) -> tuple[Float32Array, Float32Array]:
-        """Objects of one scene in one modality -> their (K, 768) embeddings, zero rows where it is missing, and the
-        scene's (768,), which is zero when every object lacks it. `FLOORPLAN` is no modality of objects."""
+        """Objects of one scene in one modality; `FLOORPLAN` is none of objects.
+
+        Returns:
+            (K, 768) embeddings of the objects, zero rows where the modality is missing, and the scene's (768,), which
+            is zero when every object lacks it.
+        """
         ...
