@@ -6,7 +6,7 @@ Every term is InfoNCE between two modalities, in both directions, with any modal
     L(a -> b) = mean over i of -log( exp(s a_i b_i) / sum over j of exp(s a_i b_j) ),    s = 1 / temperature.
 
 Stage 1 compares the objects of a scene with each other (`instance_loss`), stages 2 and 3 the scenes of a batch
-(`scene_loss`), and `joint_loss` adds both. Embeddings have L2 norm 1. `RELEASED` is what the published code does.
+(`scene_loss`), and `joint_loss` adds both. Embeddings have L2 norm 1.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xover_core.config import Settings, setting
 from xover_core.errors import TrainingError
+from xover_core.training.contrastive_settings import ContrastiveSettings
 from xover_core.types import SceneModality
 
 MAX_SCALE = 100.0
@@ -30,56 +30,6 @@ FUSED = "fused"
 
 Embeddings = Mapping[SceneModality, Tensor]
 Masks = Mapping[SceneModality, Tensor]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContrastiveSettings(Settings):
-    """Which pairs are compared, and how the terms are weighed."""
-
-    missing_rows: str = setting(
-        "ignored",
-        "objects and scenes without a modality: ignored, or released: negatives of all others",
-        choices=("ignored", "negatives"),
-    )
-    instance_pairs: str = setting(
-        "all", "objects: all pairs of modalities, or released: base_modality with each other", choices=("all", "base")
-    )
-    base_modality: SceneModality = setting(SceneModality.IMAGE, "objects: the one that instance_pairs = base takes")
-    scene_pairs: str = setting(
-        "fused",
-        "scenes: fused objects with each modality, all pairs of modalities, or both",
-        choices=("fused", "modalities", "both"),
-    )
-    scene_directions: str = setting(
-        "mean", "of the two directions of a pair of scenes, mean or released: sum", choices=("mean", "sum")
-    )
-    same_place: str = setting(
-        "excluded",
-        "rescans of a place in one batch: excluded, positive, or released: negative",
-        choices=("excluded", "positive", "negative"),
-    )
-    alpha: float = setting(1.0, "weight of scene terms with a 1D modality: text", minimum=0.0)
-    beta: float = setting(1.0, "weight of scene terms with a 2D modality: image, floorplan", minimum=0.0)
-    gamma: float = setting(1.0, "weight of scene terms with a 3D modality: point_cloud, cad", minimum=0.0)
-    instance_weight: float = setting(1.0, "weight of the instance loss in the joint loss", minimum=0.0)
-    temperature: float = setting(0.07, "at the start of a training", minimum=1 / MAX_SCALE)
-    learns_temperature: bool = setting(True, "the temperature is learned; released: False")
-
-    def weight(self, modality: SceneModality) -> float:
-        """alpha, beta or gamma, by the modality's dimension."""
-        if modality is SceneModality.TEXT:
-            return self.alpha
-        return self.beta if modality in (SceneModality.IMAGE, SceneModality.FLOORPLAN) else self.gamma
-
-
-RELEASED = ContrastiveSettings(
-    missing_rows="negatives",
-    instance_pairs="base",
-    scene_directions="sum",
-    same_place="negative",
-    learns_temperature=False,
-)
-"""As in the published code: missing rows are negatives, the temperature stays 0.07, nothing is weighted."""
 
 
 class Temperature(nn.Module):
@@ -130,7 +80,7 @@ def instance_loss(embeddings: Embeddings, masks: Masks, scale: Tensor, settings:
     modalities = list(embeddings)
     pairs = list(itertools.combinations(modalities, 2))
     if settings.instance_pairs == "base":
-        base = settings.base_modality
+        base = SceneModality(settings.base_modality)
         if base not in embeddings:
             raise TrainingError(f"instance loss: expected the base modality {base.value} among {_names(modalities)}.")
         pairs = [(base, other) for other in modalities if other != base]
@@ -183,19 +133,20 @@ def scene_loss(
             weights[a.value, b.value] = (settings.weight(a) + settings.weight(b)) / 2
     is_same = None if places is None or settings.same_place == "negative" else places[:, None] == places
     terms, total = {}, 0 * scale
-    for (a, b), weight in weights.items():
+    for (first, second), weight in weights.items():
         term = symmetric_info_nce(
-            rows[a][0],
-            rows[b][0],
-            rows[a][1],
-            rows[b][1],
+            rows[first][0],
+            rows[second][0],
+            rows[first][1],
+            rows[second][1],
             scale,
             counts_missing=_counts_missing(settings),
             is_same=is_same,
             same_is_positive=settings.same_place == "positive",
         )
-        terms[f"{a}/{b}"] = 2 * term if settings.scene_directions == "sum" else term
-        total = total + weight * terms[f"{a}/{b}"]
+        term = 2 * term if settings.scene_directions == "sum" else term
+        terms[f"{first}/{second}"] = term
+        total = total + weight * term
     return LossTerms(total, terms)
 
 
