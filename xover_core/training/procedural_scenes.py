@@ -23,6 +23,7 @@ from xover_core.training.scene_frames import SceneFrames, make_scene_frames
 from xover_core.training.view_proposals import Proposal, ViewProposals
 from xover_core.training.view_studio import MAX_TRIES, ViewLimits, ViewStudio, draw_camera
 from xover_core.training.worker_pool import run_jobs
+from xover_core.types import CameraIntrinsics
 
 Progress = Callable[[int, int], None]
 """Called with (scenes done, all scenes)."""
@@ -119,8 +120,8 @@ def render_scene(seed: int, settings: ProceduralScenesSettings) -> SceneFrames:
         max_plain_share=settings.max_plain_share,
         min_depth_share=settings.min_depth_share,
     )
-    studio = ViewStudio(_lightings(rng, apartment, settings), camera, limits)
-    views = _take_views(proposals, studio, settings)
+    studio = ViewStudio(_lightings(rng, apartment, settings), limits)
+    views = _take_views(proposals, studio, camera, settings)
     if len(views) < _MIN_FRAMES:
         raise TrainingError(
             f"apartment {seed}: expected at least {_MIN_FRAMES} useful views, got {len(views)};"
@@ -138,15 +139,15 @@ def render_scene(seed: int, settings: ProceduralScenesSettings) -> SceneFrames:
 
 
 def _take_views(
-    proposals: ViewProposals, studio: ViewStudio, settings: ProceduralScenesSettings
+    proposals: ViewProposals, studio: ViewStudio, camera: CameraIntrinsics, settings: ProceduralScenesSettings
 ) -> list[tuple[Proposal, RenderedView]]:
     """The views of a scene: a walk, some in any direction, and the rest of things."""
     num_walk = round(settings.walk_share * settings.num_frames)
     num_random = min(round(settings.random_share * settings.num_frames), settings.num_frames - num_walk)
-    views = list(studio.take_useful(proposals.walk(num_walk), num_walk))
-    views += studio.take_useful(proposals.anywhere(MAX_TRIES * num_random), num_random)
+    views = list(studio.take_useful(proposals.walk(num_walk), camera, num_walk))
+    views += studio.take_useful(proposals.anywhere(MAX_TRIES * num_random), camera, num_random)
     num_left = settings.num_frames - len(views)
-    views += studio.take_useful(proposals.around_targets(MAX_TRIES * num_left), num_left)
+    views += studio.take_useful(proposals.around_targets(MAX_TRIES * num_left), camera, num_left)
     return views
 
 

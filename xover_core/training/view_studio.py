@@ -42,33 +42,33 @@ class ViewLimits:
 class ViewStudio:
     """Judges and renders views of one apartment, each in one of its lightings."""
 
-    def __init__(self, apartments: Sequence[Apartment], camera: CameraIntrinsics, limits: ViewLimits) -> None:
+    def __init__(self, apartments: Sequence[Apartment], limits: ViewLimits | None = None) -> None:
         """Make the renderers.
 
         Args:
             apartments: one, or the same in several lightings, which views get in turn.
-            camera: of the views.
-            limits: of what is useful.
+            limits: of what is useful; None = defaults.
         """
         self._renderers = [Renderer(apartment) for apartment in apartments]
-        self._camera = camera
-        sketch_height = max(round(_SKETCH_WIDTH * camera.height / camera.width), 1)
-        self._sketch_camera = resize_intrinsics(camera, _SKETCH_WIDTH, sketch_height)
-        self._limits = limits
+        self._limits = limits or ViewLimits()
         self._num_taken = 0
 
-    def take(self, proposal: Proposal) -> RenderedView | None:
-        """The view, or None when it is of no use."""
-        sketch = self._renderers[0].render(proposal.T_map_camera, self._sketch_camera)
+    def take(self, proposal: Proposal, camera: CameraIntrinsics) -> RenderedView | None:
+        """The view of a camera, or None when it is of no use."""
+        sketch_height = max(round(_SKETCH_WIDTH * camera.height / camera.width), 1)
+        sketch_camera = resize_intrinsics(camera, _SKETCH_WIDTH, sketch_height)
+        sketch = self._renderers[0].render(proposal.T_map_camera, sketch_camera)
         if not self._is_useful(sketch, proposal.target_id):
             return None
         renderer = self._renderers[self._num_taken % len(self._renderers)]
         self._num_taken += 1
-        return renderer.render(proposal.T_map_camera, self._camera)
+        return renderer.render(proposal.T_map_camera, camera)
 
-    def take_useful(self, proposals: Iterable[Proposal], wanted: int) -> Iterator[tuple[Proposal, RenderedView]]:
+    def take_useful(
+        self, proposals: Iterable[Proposal], camera: CameraIntrinsics, wanted: int
+    ) -> Iterator[tuple[Proposal, RenderedView]]:
         """The first useful views; fewer than wanted when there are not so many."""
-        tried = ((proposal, self.take(proposal)) for proposal in proposals)
+        tried = ((proposal, self.take(proposal, camera)) for proposal in proposals)
         return islice(((proposal, view) for proposal, view in tried if view is not None), wanted)
 
     def _is_useful(self, view: RenderedView, target_id: int) -> bool:
