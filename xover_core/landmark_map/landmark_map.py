@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.errors import MapFormatError
+from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
 
@@ -24,6 +25,8 @@ class MapHeader:
         model: the patch encoder that made the descriptors; a map is refused with any other.
         site_weights: what `make_encoder` needs beyond the model's own weights to make the same descriptors.
         frame_id: name of the frame in which poses and positions are given.
+        scene_model: the scene encoder that made the embeddings of scenes; None without any. With another one, the
+            embeddings are of no use, but everything else is.
     """
 
     schema_version: int
@@ -32,6 +35,7 @@ class MapHeader:
     model: ModelInfo
     site_weights: bytes
     frame_id: str
+    scene_model: ModelInfo | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +48,7 @@ class LandmarkMap:
         keyframes: ordered by id, which is the order of mapping.
         landmarks: none before the first `MapBuilder.finish`.
         size_bytes: of the file that it was read from.
+        scene_embeddings: of scenes in whatever modalities they have, by scene.
     """
 
     header: MapHeader
@@ -51,6 +56,7 @@ class LandmarkMap:
     keyframes: tuple[Keyframe, ...]
     landmarks: Landmarks
     size_bytes: int
+    scene_embeddings: tuple[SceneEmbedding, ...] = ()
 
 
 def empty_landmarks(descriptor_dim: int, radius: float) -> Landmarks:

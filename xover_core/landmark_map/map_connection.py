@@ -18,7 +18,7 @@ from pathlib import Path
 
 from xover_core.errors import MapFormatError
 from xover_core.landmark_map.map_rows import DamagedRowError
-from xover_core.landmark_map.map_schema import APPLICATION_ID, SCHEMA_VERSION
+from xover_core.landmark_map.map_schema import APPLICATION_ID, OLDEST_SCHEMA_VERSION, SCHEMA_VERSION
 
 # How long to wait for another process's transaction. Finishing a large map writes hundreds of MB in one transaction.
 LOCK_TIMEOUT = 60.0
@@ -163,7 +163,7 @@ def _roll_back(path: Path) -> None:
 
 
 def _check_kind(connection: MapConnection) -> None:
-    """Raise MapFormatError unless the file is a map of the schema that this version writes."""
+    """Raise MapFormatError unless the file is a map of a schema that this version reads."""
     application = connection.sqlite.execute("PRAGMA application_id").fetchone()[0]
     version = connection.sqlite.execute("PRAGMA user_version").fetchone()[0]
     where = f"map {connection.path}:"
@@ -172,7 +172,7 @@ def _check_kind(connection: MapConnection) -> None:
             f"{where} expected a xover map (application id {APPLICATION_ID:#x}), got an SQLite file with"
             f" {application:#x}; choose a file written by `xover map` or the mapper node."
         )
-    if version != SCHEMA_VERSION:
+    if not OLDEST_SCHEMA_VERSION <= version <= SCHEMA_VERSION:
         remedy = "update xover" if version > SCHEMA_VERSION else "build the map again"
         raise MapFormatError(f"{where} expected schema version {SCHEMA_VERSION}, got {version}; {remedy}.")
 

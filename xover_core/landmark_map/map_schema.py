@@ -4,10 +4,16 @@
 from __future__ import annotations
 
 APPLICATION_ID = 0x786F7672  # "xovr", read by file(1) and by `PRAGMA application_id`
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-# Role of the model that made the patch descriptors. Encoders of scenes will be further rows of the same table.
+# Maps from this version on can be opened; older tables are completed when a map is opened for writing.
+OLDEST_SCHEMA_VERSION = 1
+# From this version on there are the tables of `SCENE_STATEMENTS`.
+SCENE_SCHEMA_VERSION = 2
+
+# Role of the model that made the patch descriptors, and of the one that made views and embeddings of scenes.
 PATCH_MODEL_ROLE = "patch"
+SCENE_MODEL_ROLE = "scene"
 
 # In every table the small columns come first: SQLite then reads them without touching the pages of the blobs.
 CREATE_STATEMENTS = (
@@ -92,6 +98,36 @@ CREATE_STATEMENTS = (
         scores BLOB NOT NULL,
         observation_offsets BLOB NOT NULL,
         observations BLOB NOT NULL
+    )
+    """,
+)
+
+SCENE_STATEMENTS = (
+    """
+    CREATE TABLE view_description (
+        keyframe_id INTEGER PRIMARY KEY REFERENCES keyframe ON DELETE CASCADE,
+        crc32 INTEGER NOT NULL,
+        float16 BLOB NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE scene_embedding (
+        scene_id INTEGER NOT NULL REFERENCES scene ON DELETE CASCADE,
+        modality TEXT NOT NULL,
+        num_sources INTEGER NOT NULL,
+        crc32 INTEGER NOT NULL,
+        float16 BLOB NOT NULL,
+        UNIQUE (scene_id, modality)
+    )
+    """,
+    """
+    CREATE TABLE scene_source (
+        source_id INTEGER PRIMARY KEY,
+        scene_id INTEGER NOT NULL REFERENCES scene ON DELETE CASCADE,
+        modality TEXT NOT NULL,
+        pixels_per_m REAL,
+        crc32 INTEGER NOT NULL,
+        content BLOB NOT NULL
     )
     """,
 )

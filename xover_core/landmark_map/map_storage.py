@@ -19,6 +19,9 @@ from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader, take_la
 from xover_core.landmark_map.map_connection import MapConnection, create_file, map_errors, open_file
 from xover_core.landmark_map.map_schema import SCHEMA_VERSION
 from xover_core.landmark_map.map_tables import MapTables
+from xover_core.landmark_map.scene_data import SceneUpdate
+from xover_core.landmark_map.scene_storage import SceneStorage
+from xover_core.landmark_map.scene_tables import SceneTables
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
 # A landmark that fewer keyframes see is not confirmed.
@@ -44,6 +47,8 @@ class MapStorage:
         self._connection = connection
         self._sqlite = connection.sqlite
         self._tables = MapTables(connection.sqlite)
+        self._scene_tables = SceneTables(connection.sqlite)
+        self._scenes = SceneStorage(connection.sqlite, connection.path, self._changes)
         self._session = ""
 
     @classmethod
@@ -64,14 +69,17 @@ class MapStorage:
 
     @classmethod
     def open(cls, path: Path, read_only: bool = True) -> MapStorage:
-        """Open a map file.
+        """Open a map file; for writing, one of an older schema version is brought to the present one.
 
         Raises:
-            MapFormatError: missing, not a map, of another schema version, or damaged.
+            MapFormatError: missing, not a map, of a schema version that cannot be read, or damaged.
         """
         storage = cls(open_file(path, read_only=read_only))
         try:
             storage._session = storage._stored_session()
+            if not read_only and storage._number("PRAGMA user_version") < SCHEMA_VERSION:
+                with storage._changes("take the present schema", is_mapping=False):
+                    storage._tables.upgrade()
         except BaseException:
             storage.close()
             raise
@@ -102,6 +110,11 @@ class MapStorage:
         if header is None:
             raise MapFormatError(f"map {self.path}: it has no header; use a copy or build the map again.")
         return header
+
+    @property
+    def scenes(self) -> SceneStorage:
+        """What the file keeps of its scenes beside their keyframes."""
+        return self._scenes
 
     @property
     def num_keyframes(self) -> int:
@@ -142,18 +155,19 @@ class MapStorage:
             MapFormatError: no such scene.
         """
         with self._changes("name a scene", is_mapping=False):
+            self._scenes.check_scene(scene_id, "name")
             names = (building, floor, room, scene_id)
-            done = self._sqlite.execute("UPDATE scene SET building = ?, floor = ?, room = ? WHERE scene_id = ?", names)
-            if done.rowcount != 1:
-                known = ", ".join(str(row[0]) for row in self._sqlite.execute("SELECT scene_id FROM scene")) or "none"
-                raise MapFormatError(f"map {self.path}: there is no scene {scene_id} to name; there are: {known}.")
+            self._sqlite.execute("UPDATE scene SET building = ?, floor = ?, room = ? WHERE scene_id = ?", names)
 
-    def add_keyframe(self, keyframe: Keyframe, scene: Scene | None = None) -> Keyframe:
+    def add_keyframe(
+        self, keyframe: Keyframe, scene: Scene | None = None, view: NDArray[np.float16] | None = None
+    ) -> Keyframe:
         """Store a keyframe with all that belongs to it.
 
         Args:
             keyframe: its id is ignored.
             scene: written in the same transaction; needed when the keyframe's scene is new or its centre moved.
+            view: (E,) its description by the map's scene model, if there is one.
 
         Returns:
             The keyframe with its id.
@@ -166,6 +180,8 @@ class MapStorage:
             if scene is not None:
                 self._tables.write_scene(scene)
             keyframe_id = self._tables.write_keyframe(keyframe)
+            if view is not None:
+                self._scene_tables.write_view(keyframe_id, view)
         return dataclasses.replace(keyframe, keyframe_id=keyframe_id)
 
     def remove_keyframes(self, keyframe_ids: Sequence[int]) -> None:
@@ -187,6 +203,7 @@ class MapStorage:
         has_new_descriptors: bool,
         scenes: Sequence[Scene],
         landmarks: Landmarks,
+        scene_update: SceneUpdate | None = None,
     ) -> None:
         """Replace everything that is derived from the keyframes, in one transaction.
 
@@ -195,8 +212,10 @@ class MapStorage:
             site_weights: that belong to it.
             keyframes: all stored keyframes in their scenes.
             has_new_descriptors: whether their descriptors differ from the stored ones.
-            scenes: all scenes; others are removed unless they have a name. Names in the file stay.
+            scenes: all scenes; others are removed unless they have a name or a user described them. What users told
+                of scenes stays.
             landmarks: all landmarks.
+            scene_update: by the map's scene model; embeddings that it does not hold stay.
         """
         with self._changes("take the finished map"):
             self._tables.write_model(model, site_weights)
@@ -212,6 +231,8 @@ class MapStorage:
                 rows = np.flatnonzero(landmarks.scene_ids == scene_id)
                 self._tables.write_landmarks(take_landmarks(landmarks, rows), scene_id)
             self._tables.remove_empty_scenes()
+            self._scene_tables.remove_unseen()
+            self._scene_tables.write_update(scene_update or SceneUpdate())
 
     def compact(self) -> None:
         """Give the space of removed data back to the file system; needs as much again on disk while it runs."""

@@ -19,6 +19,7 @@ from xover_core.landmark_map.landmark_map import (
     empty_landmarks,
 )
 from xover_core.landmark_map.map_schema import APPLICATION_ID, CREATE_STATEMENTS, PATCH_MODEL_ROLE, SCHEMA_VERSION
+from xover_core.landmark_map.scene_tables import SceneTables
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
 _KEYFRAME_COLUMNS = "scene_id, camera_id, stamp_ns, crc32, point_step, T_map_camera, points, thumbnail_jpeg"
@@ -31,17 +32,29 @@ class MapTables:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sqlite = connection
+        self._scenes = SceneTables(connection)
 
     def create(self, header: MapHeader) -> None:
         """Make all tables and write the header."""
         for statement in CREATE_STATEMENTS:
             self._sqlite.execute(statement)
+        self._scenes.create()
         self._sqlite.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._sqlite.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         now = time.time_ns()
         row = (header.map_id, header.revision, header.frame_id, now, now, xover_core.__version__, "")
         self._sqlite.execute("INSERT INTO header VALUES (1, ?, ?, ?, ?, ?, ?, ?)", row)
         self.write_model(header.model, header.site_weights)
+
+    def read_version(self) -> int:
+        """The schema version of the file as it is now."""
+        return int(self._sqlite.execute("PRAGMA user_version").fetchone()[0])
+
+    def upgrade(self) -> None:
+        """Complete the tables of an older schema version."""
+        if self.read_version() < SCHEMA_VERSION:
+            self._scenes.create()
+            self._sqlite.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def read_header(self) -> MapHeader | None:
         """The header; None when there is none."""
@@ -53,12 +66,13 @@ class MapTables:
         map_id, revision, frame_id, name, checksum, dim, radii_blob, site_weights = row
         radii = tuple(map_rows.from_blob(radii_blob, "<f8", -1).tolist())
         return MapHeader(
-            schema_version=SCHEMA_VERSION,
+            schema_version=self.read_version(),
             map_id=map_id,
             revision=revision,
             model=ModelInfo(name=name, checksum=checksum, descriptor_dim=dim, radii=radii),
             site_weights=site_weights,
             frame_id=frame_id,
+            scene_model=self._scenes.read_model(),
         )
 
     def read_map(self, header: MapHeader, size_bytes: int) -> LandmarkMap:
@@ -73,6 +87,7 @@ class MapTables:
             keyframes=tuple(self._read_keyframes(dim)),
             landmarks=concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, header.model.radii[0]),
             size_bytes=size_bytes,
+            scene_embeddings=self._scenes.read_embeddings(),
         )
 
     def landmark_bytes(self) -> int:
@@ -96,9 +111,10 @@ class MapTables:
         )
 
     def remove_empty_scenes(self) -> None:
-        """Remove the scenes that have neither a keyframe nor a name."""
+        """Remove the scenes that have neither a keyframe nor a name nor anything that a user told of them."""
         self._sqlite.execute(
-            "DELETE FROM scene WHERE building || floor || room = '' AND scene_id NOT IN (SELECT scene_id FROM keyframe)"
+            "DELETE FROM scene WHERE building || floor || room = '' AND scene_id NOT IN"
+            " (SELECT scene_id FROM keyframe UNION SELECT scene_id FROM scene_source)"
         )
 
     def write_keyframe(self, keyframe: Keyframe) -> int:
