@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans -> embeddings: of the scene in each modality, of every object, and what recombines views without describing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.datasets.scan_source import ScanSource
+from xover_core.datasets.scene_scan import ScanView, SceneScan
+from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ObjectInput, SceneEncoder
+from xover_core.errors import DatasetError
+from xover_core.evaluation.protocols.scan_inputs import choose_views, cloud_of, frame_of, object_inputs, sentences_of
+from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
+from xover_core.evaluation.replay import Progress, ignore_progress
+from xover_core.types import Float32Array, SceneModality
+
+OBJECT_MODALITIES = tuple(modality for modality in SceneModality if modality is not SceneModality.FLOORPLAN)
+SENTENCE_COUNTS = (1, 5)
+"""Numbers of referrals that texts are also made of, besides that of the settings."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSceneEncoder:
+    """An encoder and its name in tables.
+
+    Attributes:
+        name: of the rows.
+        encoder: what embeds.
+        has_objects: whether its embeddings of objects are asked for.
+    """
+
+    name: str
+    encoder: SceneEncoder
+    has_objects: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedScan:
+    """What one encoder makes of one scan.
+
+    Attributes:
+        scenes: modality -> (D,); a missing modality is missing here.
+        views: (V, E) descriptions of views, each view far from those before it; V may be 0.
+        texts: number of sentences -> (D,).
+        objects: modality -> (K, D) of the scan's objects; rows of zeros where an object lacks it.
+    """
+
+    scenes: dict[SceneModality, Float32Array]
+    views: Float32Array
+    texts: dict[int, Float32Array]
+    objects: dict[SceneModality, Float32Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanFacts:
+    """What is known of a scan without an encoder; see `SceneScan`."""
+
+    scan_id: str
+    place_id: str
+    category: str
+    object_ids: NDArray[np.int64]
+    labels: tuple[str, ...]
+    moved_ids: frozenset[int]
+
+
+@dataclass(slots=True, kw_only=True)
+class Timing:
+    """Seconds that embedding took, by what was embedded."""
+
+    seconds: dict[str, list[float]] = field(default_factory=dict)
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Count what is done inside."""
+        start = time.perf_counter()
+        yield
+        self.seconds.setdefault(name, []).append(time.perf_counter() - start)
+
+    def medians_ms(self) -> dict[str, float]:
+        """Name -> median, ms."""
+        return {name: 1e3 * float(np.median(values)) for name, values in self.seconds.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddedScans:
+    """All scans by one encoder, in the order of `facts` of the table.
+
+    Attributes:
+        named: the encoder.
+        scans: one for each scan.
+        timing: what they took.
+    """
+
+    named: NamedSceneEncoder
+    scans: list[EmbeddedScan]
+    timing: Timing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneTable:
+    """Embeddings of a data set by several encoders.
+
+    Attributes:
+        facts: of each scan.
+        by_encoder: in the order given.
+    """
+
+    facts: tuple[ScanFacts, ...]
+    by_encoder: tuple[EmbeddedScans, ...]
+
+    @property
+    def places(self) -> NDArray[np.int64]:
+        """(N,) the same number for scans of the same place."""
+        return np.unique([fact.place_id for fact in self.facts], return_inverse=True)[1].astype(np.int64)
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """(N,) kinds of room."""
+        return tuple(fact.category for fact in self.facts)
+
+    @property
+    def is_reference(self) -> NDArray[np.bool_]:
+        """(N,) the scan of each place that gives it its id, or else its first one."""
+        chosen: dict[str, int] = {}
+        for index, fact in enumerate(self.facts):
+            if fact.place_id not in chosen or fact.scan_id == fact.place_id:
+                chosen[fact.place_id] = index
+        marks = np.zeros(len(self.facts), bool)
+        marks[list(chosen.values())] = True
+        return marks
+
+
+def embed_scans(
+    source: ScanSource,
+    encoders: Sequence[NamedSceneEncoder],
+    settings: SceneProtocolSettings,
+    progress: Progress = ignore_progress,
+) -> SceneTable:
+    """Read each scan once and embed it by every encoder.
+
+    Args:
+        source: the scans.
+        encoders: at least one.
+        settings: how many places, views and sentences.
+        progress: called with scans done and to come.
+
+    Raises:
+        DatasetError: fewer than two places, or a damaged scan.
+    """
+    facts: list[ScanFacts] = []
+    by_encoder = tuple(EmbeddedScans(named=named, scans=[], timing=Timing()) for named in encoders)
+    for scan in _chosen_scans(source, settings.num_scenes, progress):
+        facts.append(_facts_of(scan))
+        views = choose_views(scan.views, settings.max_views, settings.seed)
+        objects = object_inputs(scan, views[: settings.views])
+        for each in by_encoder:
+            each.scans.append(_embed_scan(each, scan, views, objects, settings))
+    table = SceneTable(facts=tuple(facts), by_encoder=by_encoder)
+    if len(set(table.places.tolist())) < 2:
+        raise DatasetError(f"scans: expected at least two places to tell apart, got {len(set(table.places))}.")
+    return table
+
+
+def embed_single_views(embedded: EmbeddedScan, encoder: SceneEncoder) -> Float32Array:
+    """(V, D) of each view alone."""
+    rows = [encoder.embed_views(view[None]) for view in embedded.views]
+    return np.stack(rows) if rows else np.zeros((0, EMBEDDING_DIM), np.float32)
+
+
+def _chosen_scans(source: ScanSource, num_places: int, progress: Progress) -> Iterator[SceneScan]:
+    """Scans of the first so many places; 0 = all."""
+    places: dict[str, None] = {}
+    for index in range(len(source)):
+        scan = source.scan(index)
+        if scan.place_id in places or not num_places or len(places) < num_places:
+            places[scan.place_id] = None
+            yield scan
+        progress(index + 1, len(source))
+
+
+def _facts_of(scan: SceneScan) -> ScanFacts:
+    return ScanFacts(
+        scan_id=scan.scan_id,
+        place_id=scan.place_id,
+        category=scan.category,
+        object_ids=np.array([item.object_id for item in scan.objects], np.int64),
+        labels=tuple(item.label for item in scan.objects),
+        moved_ids=scan.moved_ids,
+    )
+
+
+def _embed_scan(
+    each: EmbeddedScans,
+    scan: SceneScan,
+    views: Sequence[ScanView],
+    objects: Sequence[ObjectInput],
+    settings: SceneProtocolSettings,
+) -> EmbeddedScan:
+    """One scan by one encoder, in what both have."""
+    encoder = each.named.encoder
+    descriptions = _describe(each, views)
+    texts = _embed_texts(each, scan, settings)
+    scenes = _embed_whole(each, scan)
+    if len(descriptions):
+        with each.timing.of("pooling"):
+            scenes[SceneModality.IMAGE] = encoder.embed_views(descriptions[: settings.views])
+    if settings.sentences in texts:
+        scenes[SceneModality.TEXT] = texts[settings.sentences]
+    by_modality: dict[SceneModality, Float32Array] = {}
+    for modality in OBJECT_MODALITIES if each.named.has_objects and objects else ():
+        if modality in encoder.modalities:
+            with each.timing.of(f"objects_{modality.value}"):
+                by_modality[modality], whole = encoder.embed_objects(objects, modality)
+            if modality is SceneModality.CAD and whole.any():
+                scenes[modality] = whole
+    return EmbeddedScan(scenes=scenes, views=descriptions, texts=texts, objects=by_modality)
+
+
+def _describe(each: EmbeddedScans, views: Sequence[ScanView]) -> Float32Array:
+    """(V, E); (0, 0) without views or where the encoder has no images."""
+    if SceneModality.IMAGE not in each.named.encoder.modalities or not views:
+        return np.zeros((0, 0), np.float32)
+    rows = []
+    for view in views:
+        with each.timing.of("view"):
+            rows.append(each.named.encoder.describe_view(frame_of(view)))
+    return np.stack(rows)
+
+
+def _embed_whole(each: EmbeddedScans, scan: SceneScan) -> dict[SceneModality, Float32Array]:
+    """The modalities that are neither of views nor of sentences nor of objects."""
+    encoder, cloud = each.named.encoder, cloud_of(scan)
+    scenes: dict[SceneModality, Float32Array] = {}
+    if cloud is not None and SceneModality.POINT_CLOUD in encoder.modalities:
+        with each.timing.of("point_cloud"):
+            scenes[SceneModality.POINT_CLOUD] = encoder.embed_point_cloud(cloud)
+    if scan.floorplan is not None and SceneModality.FLOORPLAN in encoder.modalities:
+        with each.timing.of("floorplan"):
+            scenes[SceneModality.FLOORPLAN] = encoder.embed_floorplan(scan.floorplan.image, scan.floorplan.pixels_per_m)
+    return scenes
+
+
+def _embed_texts(each: EmbeddedScans, scan: SceneScan, settings: SceneProtocolSettings) -> dict[int, Float32Array]:
+    """Number of sentences -> embedding, as far as there are so many; the settings' number always, if there is one."""
+    sentences = sentences_of(scan, settings.seed)
+    if SceneModality.TEXT not in each.named.encoder.modalities or not sentences:
+        return {}
+    counts = [n for n in SENTENCE_COUNTS if n < min(settings.sentences, len(sentences))]
+    texts = {}
+    for count in (*counts, settings.sentences):
+        with each.timing.of("text"):
+            texts[count] = each.named.encoder.embed_text(" ".join(sentences[:count]))
+    return texts
