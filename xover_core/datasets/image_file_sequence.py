@@ -127,6 +127,19 @@ class ImageFileSequence:
                 100 * self._format.min_valid_depth,
             )
 
+    def poses(self) -> list[Mat4 | None]:
+        """T_world_camera of each frame, without reading an image."""
+        return [files.T_world_camera for files in self._frames]
+
+    def item(self, index: int) -> SequenceItem:
+        """One frame, whatever its share of depth.
+
+        Raises:
+            DatasetError: its files cannot be decoded, or do not fit the camera.
+        """
+        files = self._frames[index]
+        return self._make_item(files, *self._read_images(files))
+
     def _read_images(self, files: FrameFiles) -> tuple[NDArray[np.uint8], Float32Array]:
         """Colour and depth of one frame; DatasetError when a file cannot be decoded."""
         rgb = read_color(files.color_path)

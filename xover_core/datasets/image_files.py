@@ -34,10 +34,15 @@ def read_depth(path: Path, *, depth_scale: float, invalid_raw: int | None = None
     Raises:
         DatasetError: the file is missing, cannot be decoded, or is not 16-bit with one channel.
     """
-    raw = _decode(_read_bytes(path), str(path), cv2.IMREAD_UNCHANGED)
+    return decode_depth(_read_bytes(path), str(path), depth_scale=depth_scale, invalid_raw=invalid_raw)
+
+
+def decode_depth(data: bytes, where: str, *, depth_scale: float, invalid_raw: int | None = None) -> Float32Array:
+    """Decode an encoded depth image as `read_depth` does; DatasetError naming `where` when it cannot."""
+    raw = _decode(data, where, cv2.IMREAD_UNCHANGED)
     if raw.ndim != 2 or raw.dtype != np.uint16:
         raise DatasetError(
-            f"{path}: expected a depth image with one channel of 16 bits, got {raw.dtype} {raw.shape};"
+            f"{where}: expected a depth image with one channel of 16 bits, got {raw.dtype} {raw.shape};"
             " depth saved as 8 bits or in colour has lost its readings, export it again."
         )
     if invalid_raw is not None:

@@ -22,7 +22,7 @@ from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.datasets.scannet_calibration import ScanNetCalibration, ScanNetSettings, make_intrinsics, stamp_of
 from xover_core.errors import DatasetError, SensorDataError
 from xover_core.geometry.depth import metres_from_raw
-from xover_core.types import Float32Array, Float64Array, RgbdFrame
+from xover_core.types import Float32Array, Float64Array, Mat4, RgbdFrame
 
 _VERSION = 4
 _MATRIX = "<16f"
@@ -101,8 +101,33 @@ class SensSequence:
         """
         with self._path.open("rb") as file:
             for entry in self._entries:
-                file.seek(entry.offset)
-                yield self._make_item(entry, file.read(entry.color_size), file.read(entry.depth_size))
+                yield self._read_item(file, entry)
+
+    def poses(self) -> list[Mat4 | None]:
+        """T_world_camera of each frame, without decoding an image.
+
+        Raises:
+            DatasetError: finite numbers that are no pose.
+        """
+        return [self._camera_pose(entry) for entry in self._entries]
+
+    def item(self, index: int) -> SequenceItem:
+        """One frame.
+
+        Raises:
+            DatasetError: it cannot be decoded.
+        """
+        with self._path.open("rb") as file:
+            return self._read_item(file, self._entries[index])
+
+    def _camera_pose(self, entry: _FrameEntry) -> Mat4 | None:
+        """T_world_camera of a frame."""
+        return self._header.calibration.camera_pose(entry.T_world_base, f"{self._path} frame {entry.index}")
+
+    def _read_item(self, file: BinaryIO, entry: _FrameEntry) -> SequenceItem:
+        """A frame of the open file."""
+        file.seek(entry.offset)
+        return self._make_item(entry, file.read(entry.color_size), file.read(entry.depth_size))
 
     def _make_item(self, entry: _FrameEntry, color_data: bytes, depth_data: bytes) -> SequenceItem:
         """The decoded frame with its pose."""
@@ -117,8 +142,7 @@ class SensSequence:
             )
         except SensorDataError as error:
             raise DatasetError(f"{where}: {error}") from error
-        pose = calibration.camera_pose(entry.T_world_base, where)
-        return SequenceItem(frame=frame, T_world_camera=pose, name=str(entry.index))
+        return SequenceItem(frame=frame, T_world_camera=self._camera_pose(entry), name=str(entry.index))
 
     def _decode_depth(self, data: bytes, where: str) -> Float32Array:
         """(H, W) metres of the depth camera."""

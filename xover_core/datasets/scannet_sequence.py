@@ -31,12 +31,23 @@ def is_scannet_layout(path: Path) -> bool:
 
 
 def open_scannet_sequence(
-    path: Path, settings: ScanNetSettings | None = None, *, numbers: Collection[int] | None = None
+    path: Path,
+    settings: ScanNetSettings | None = None,
+    *,
+    numbers: Collection[int] | None = None,
+    single_camera: Path | None = None,
 ) -> ImageFileSequence:
     """Open an exported scan, or of its frames only those with certain numbers.
 
     Frames without a pose file, or whose pose is not finite, have no pose. Without `extrinsic_color.txt` and
     `extrinsic_depth.txt` both cameras are in one place.
+
+    Args:
+        path: the scan.
+        settings: which frames; the defaults when not given.
+        numbers: of the frames that are wanted; None for all.
+        single_camera: file of the matrix of both cameras, in place of `intrinsic/`, for exports that resized colour
+            and depth to one size.
 
     Raises:
         DatasetError: a missing file, a wrong pose or camera, or no frames.
@@ -45,7 +56,8 @@ def open_scannet_sequence(
     colors = index_images(path / COLOR_FOLDER, COLOR_SUFFIXES)
     depths = index_images(path / "depth", (".png",))
     indices = [i for i in list(colors)[:: settings.frame_step] if numbers is None or i in numbers]
-    calibration = _read_calibration(path / "intrinsic", next(iter(colors.values())), next(iter(depths.values())))
+    images = next(iter(colors.values())), next(iter(depths.values()))
+    calibration = _read_calibration(path / "intrinsic", *images, single_camera)
     frames = []
     for index in indices:
         pose_path = path / "pose" / f"{colors[index].stem}.txt"
@@ -69,11 +81,14 @@ def _read_pose(path: Path, calibration: ScanNetCalibration) -> Mat4 | None:
     return calibration.camera_pose(read_matrix(path), str(path))
 
 
-def _read_calibration(folder: Path, color_path: Path, depth_path: Path) -> ScanNetCalibration:
+def _read_calibration(
+    folder: Path, color_path: Path, depth_path: Path, single_camera: Path | None
+) -> ScanNetCalibration:
     """Both cameras; their sizes are those of an image."""
     height, width = read_color(color_path).shape[:2]
     depth_height, depth_width = read_depth(depth_path, depth_scale=_DEPTH_SCALE).shape
-    color_file, depth_file = folder / "intrinsic_color.txt", folder / "intrinsic_depth.txt"
+    color_file = single_camera or folder / "intrinsic_color.txt"
+    depth_file = single_camera or folder / "intrinsic_depth.txt"
     return ScanNetCalibration(
         color=make_intrinsics(read_matrix(color_file), width, height, str(color_file)),
         depth=make_intrinsics(read_matrix(depth_file), depth_width, depth_height, str(depth_file)),
