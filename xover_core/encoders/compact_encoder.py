@@ -60,7 +60,7 @@ class CompactPatchEncoder:
         camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
         descriptors = self._session.run(
             np.ascontiguousarray(image, np.float32),
-            _resize_depth(frame.depth, grid)[None],
+            resize_depth(frame.depth, grid)[None],
             np.array([[camera.fx, camera.fy, camera.cx, camera.cy]], np.float32),
         )
         return PatchFeatures(
@@ -75,7 +75,7 @@ class CompactPatchEncoder:
         return self._grids[size]
 
 
-def _resize_depth(depth: Float32Array | None, grid: PatchGrid) -> Float32Array:
+def resize_depth(depth: Float32Array | None, grid: PatchGrid) -> Float32Array:
     """(height, width) of the working size by nearest sample, 0 where nothing was measured.
 
     Nearest, because averaging across a depth edge makes readings where there is nothing.

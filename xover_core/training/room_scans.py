@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -145,6 +145,11 @@ def _as_rescan(scan: SceneScan, moved: frozenset[int]) -> SceneScan:
     return replace(scan, scan_id=scan.scan_id + RESCAN_SUFFIX, moved_ids=moved & ids)
 
 
+def _within(room: Room, proposals: Iterable[Proposal]) -> Iterator[Proposal]:
+    """Those whose camera stands in the room, and not in its door or in the next room."""
+    return (p for p in proposals if room.contains(float(p.T_map_camera[0, 3]), float(p.T_map_camera[1, 3])))
+
+
 class _Scanner:
     """Scans the rooms of an apartment as it is."""
 
@@ -160,8 +165,8 @@ class _Scanner:
         fov_deg = float(np.rad2deg(2 * np.arctan2(self._camera.width / 2, self._camera.fx)))
         proposals = ViewProposals(self.apartment, [room], fov_deg, self._rng)
         small = resize_intrinsics(self._camera, self._camera.width // 2, self._camera.height // 2)
-        views = self._take(proposals, self._camera, num_views)
-        cloud_views = self._take(proposals, small, self._num_cloud_views)
+        views = self._take(room, proposals, self._camera, num_views)
+        cloud_views = self._take(room, proposals, small, self._num_cloud_views)
         if min(len(views), len(cloud_views)) < _MIN_VIEWS:
             return None
         lower = np.array([*room.lower, 0.0]) - _BOX_MARGIN
@@ -183,12 +188,14 @@ class _Scanner:
             sentences=tuple(sentence.text for sentence in sentences if sentence.kind is SentenceKind.ROOM),
         )
 
-    def _take(self, proposals: ViewProposals, camera: CameraIntrinsics, wanted: int) -> list[ScanView]:
-        """Views in any direction, and of things, with the noise of a sensor."""
+    def _take(self, room: Room, proposals: ViewProposals, camera: CameraIntrinsics, wanted: int) -> list[ScanView]:
+        """Views from within the room, in any direction and of things, with the noise of a sensor."""
         num_random = round(_RANDOM_SHARE * wanted)
-        taken = list(self._studio.take_useful(proposals.anywhere(MAX_TRIES * num_random), camera, num_random))
+        anywhere = _within(room, proposals.anywhere(MAX_TRIES * num_random))
+        taken = list(self._studio.take_useful(anywhere, camera, num_random))
         num_left = wanted - len(taken)
-        taken += self._studio.take_useful(proposals.around_targets(MAX_TRIES * num_left), camera, num_left)
+        of_things = _within(room, proposals.around_targets(MAX_TRIES * num_left))
+        taken += self._studio.take_useful(of_things, camera, num_left)
         return [self._sense(proposal, view, camera) for proposal, view in taken]
 
     def _sense(self, proposal: Proposal, view: RenderedView, camera: CameraIntrinsics) -> ScanView:
