@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +17,7 @@ from xover_core.networks.sparse_convolution import SparseConvolution
 from xover_core.networks.sparse_layers import SparseAveragePooling, SparseBatchNorm, SparseReLU, global_max, global_mean
 from xover_core.networks.sparse_tensor import SparseTensor
 
+_logger = logging.getLogger(__name__)
 _MINKOWSKI = "MinkowskiEngine"
 
 
@@ -149,13 +151,17 @@ class MinkowskiLayers:
 
 
 def make_sparse_layers(settings: SparseSettings | None = None) -> SparseLayers:
-    """Layers of the library that the settings name; `auto` is MinkowskiEngine where it is installed.
+    """Layers of the library that the settings name; `auto` is MinkowskiEngine where it can be imported.
 
     Raises:
-        BackendUnavailableError: MinkowskiEngine is asked for, or installed, and cannot be imported.
+        BackendUnavailableError: MinkowskiEngine is asked for and cannot be imported.
     """
     backend = (settings or SparseSettings()).sparse_backend
-    is_installed = importlib.util.find_spec(_MINKOWSKI) is not None
-    if backend == "minkowski" or (backend == "auto" and is_installed):
+    if backend == "minkowski":
         return MinkowskiLayers()
+    if backend == "auto" and importlib.util.find_spec(_MINKOWSKI) is not None:
+        try:
+            return MinkowskiLayers()
+        except BackendUnavailableError as error:
+            _logger.warning("%s is installed but unusable, so plain torch computes: %s", _MINKOWSKI, error)
     return TorchSparseLayers()

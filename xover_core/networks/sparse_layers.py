@@ -15,13 +15,11 @@ class SparseBatchNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.bn = nn.BatchNorm2d(channels)
+        self.bn = nn.BatchNorm1d(channels)
 
     def forward(self, tensor: SparseTensor) -> SparseTensor:
         """Same shape."""
-        # Seen as an image with channels last, rows are normalised more than twice as fast on CPU.
-        normed: Tensor = self.bn(tensor.features.T[None, :, :, None])
-        return tensor.replace(normed[0, :, :, 0].T)
+        return tensor.replace(self.bn(tensor.features))
 
 
 class SparseReLU(nn.Module):
