@@ -69,6 +69,13 @@ class EncoderSettings(Settings):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SceneEncoderSettings(Settings):
+    """Scene in any modality -> embedding."""
+
+    model: str = setting("", "scene encoder, by its name in models/manifest.yaml; empty = none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MappingSettings(Settings):
     """Posed frames -> map file."""
 
@@ -90,6 +97,12 @@ class MappingSettings(Settings):
         "of the smooth average precision that a landmark is chosen by, in units of similarity; 0 = exact",
         minimum=0.0,
         maximum=1.0,
+    )
+    scene_views: int = setting(
+        10, "keyframes that a scene's image embedding is made of, far from each other", minimum=1, maximum=1000
+    )
+    scene_growth: float = setting(
+        1.5, "a scene is embedded anew when its keyframes have grown by this factor", minimum=1.0, maximum=1000.0
     )
     thumbnail_quality: int = setting(80, "JPEG quality of keyframe images", minimum=10, maximum=100)
     map_budget_mb: float = setting(
@@ -122,6 +135,41 @@ class RetrievalSettings(Settings):
         0.3, "a scene this similar is as probable as none of the map's", minimum=-1.0, maximum=1.0
     )
     temperature: float = setting(0.05, "similarity difference that changes odds by a factor e", minimum=0.001)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneBeliefSettings(Settings):
+    """Which scene it is, over time; in effect where the map has embeddings of its scenes."""
+
+    min_translation: float = setting(0.3, "a view counts for itself after moving this far, m", minimum=0.0)
+    min_rotation_deg: float = setting(15.0, "... or turning this far, deg", minimum=0.0, maximum=180.0)
+    use_every_frame_until_localized: bool = setting(
+        True, "until LOCALIZED, look at frames in between too; each takes the place of the one before"
+    )
+    leak: float = setting(
+        0.05, "share of the belief that each counted view spreads over all scenes", minimum=0.0, maximum=1.0
+    )
+    unknown_prior: float = setting(
+        0.2, "probability of being in none of the map's scenes, before looking", minimum=0.001, maximum=0.999
+    )
+    likeness_weight: float = setting(
+        0.5, "what the likeness of keyframes counts beside embeddings; 0 = nothing", minimum=0.0, maximum=10.0
+    )
+    retrieval_weight: float = setting(
+        0.02,
+        "similarity that a keyframe gains when its scene is more probable by a factor e; 0 = nothing",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    temperature: float = setting(
+        0.1, "similarity of embeddings that changes odds by a factor e, of models without a calibration", minimum=0.001
+    )
+    unknown_similarity: float = setting(
+        0.3,
+        "an embedding this similar speaks neither for nor against its scene, of models without a calibration",
+        minimum=-1.0,
+        maximum=1.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,8 +245,10 @@ class XoverSettings(Settings):
     """The root of the settings tree."""
 
     encoder: EncoderSettings = field(default_factory=EncoderSettings)
+    scene_encoder: SceneEncoderSettings = field(default_factory=SceneEncoderSettings)
     mapping: MappingSettings = field(default_factory=MappingSettings)
     retrieval: RetrievalSettings = field(default_factory=RetrievalSettings)
+    scene_belief: SceneBeliefSettings = field(default_factory=SceneBeliefSettings)
     matching: MatchingSettings = field(default_factory=MatchingSettings)
     solver: SolverSettings = field(default_factory=SolverSettings)
     verification: VerificationSettings = field(default_factory=VerificationSettings)

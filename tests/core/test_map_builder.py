@@ -134,7 +134,7 @@ def test_finish_makes_landmarks_and_refits(open_builder: OpenBuilder, map_path: 
     assert summary.size_bytes == map_path.stat().st_size == after.size_bytes
     assert summary.revision == after.header.revision > before.header.revision
     assert list(dict.fromkeys(steps)) == ["fit", "encode", "landmarks", "write"]
-    assert [name for name, _ in summary.timings_s] == ["load", "refit", "scenes", "landmarks", "write"]
+    assert [name for name, _ in summary.timings_s] == ["load", "refit", "scenes", "describe", "landmarks", "write"]
     assert after.header.model == builder.encoder.model != before.header.model
     assert after.header.site_weights == builder.encoder.site_weights
 

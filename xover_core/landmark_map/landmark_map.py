@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from xover_core.errors import MapFormatError
 from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
+
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +126,28 @@ def check_model(header: MapHeader, model: ModelInfo, where: str) -> None:
         f"map {where}: its descriptors were made by {_describe(header.model)}, but the encoder is {_describe(model)};"
         " use the model that the map was built with, or build the map again."
     )
+
+
+def has_scene_model(known: ModelInfo, model: ModelInfo, where: str) -> bool:
+    """Whether descriptions of scenes by one model can be used with another; warns when they cannot.
+
+    Args:
+        known: the model of the map's descriptions.
+        model: of the encoder that is to be used with them.
+        where: how to call the map in the message, for example its path.
+    """
+    if known == model:
+        return True
+    _LOGGER.warning(
+        "map %s: its scenes were described by %s (checksum %s), not by %s (%s); they are left aside until"
+        " `xover scene refresh` has described them anew.",
+        where,
+        known.name,
+        known.checksum[:12],
+        model.name,
+        model.checksum[:12],
+    )
+    return False
 
 
 def _describe(model: ModelInfo) -> str:

@@ -20,7 +20,7 @@ _BYTES_PER_MB = 1_000_000
 _PAGE_OVERHEAD = 1.03
 
 
-def trim_keyframes(storage: MapStorage, graph: CovisibilityGraph, budget_mb: float) -> int:
+def trim_keyframes(storage: MapStorage, graph: CovisibilityGraph, budget_mb: float) -> list[int]:
     """Remove keyframes until the rest fits; at least one stays.
 
     Args:
@@ -29,23 +29,31 @@ def trim_keyframes(storage: MapStorage, graph: CovisibilityGraph, budget_mb: flo
         budget_mb: MB; 0 = no limit.
 
     Returns:
-        How many were removed.
+        Ids of those that were removed.
     """
-    num_removed = 0
+    removed = []
     allowed = _KEYFRAME_SHARE * budget_mb * _BYTES_PER_MB if budget_mb > 0 else np.inf
     while storage.used_bytes - storage.landmark_bytes > allowed and len(graph) > 1:
         keyframe_id = graph.least_useful()
         storage.remove_keyframes([keyframe_id])
         graph.remove(keyframe_id)
-        num_removed += 1
-    return num_removed
+        removed.append(keyframe_id)
+    return removed
 
 
-def trim_landmarks(landmarks: Landmarks, storage: MapStorage, budget_mb: float) -> Landmarks:
-    """The landmarks of the best score that fit beside the stored keyframes, in the order in which they were."""
+def trim_landmarks(landmarks: Landmarks, storage: MapStorage, budget_mb: float, *, reserved: int = 0) -> Landmarks:
+    """The landmarks of the best score that fit beside the stored keyframes, in the order in which they were.
+
+    Args:
+        landmarks: to choose from.
+        storage: that they will be stored in.
+        budget_mb: MB; 0 = no limit.
+        reserved: bytes of what else will be stored.
+    """
     if budget_mb == 0 or not len(landmarks):
         return landmarks
-    available = budget_mb * _BYTES_PER_MB - (storage.used_bytes - storage.landmark_bytes)
+    taken = storage.used_bytes - storage.landmark_bytes + reserved * _PAGE_OVERHEAD
+    available = budget_mb * _BYTES_PER_MB - taken
     num_observations = np.diff(landmarks.observation_offsets)
     # ids, positions, scores, offsets, embeddings, observations: see map_rows.landmark_row
     sizes = (8 + 24 + 4 + 8 + 2 * landmarks.embeddings.shape[1] + 8 * num_observations) * _PAGE_OVERHEAD

@@ -7,13 +7,18 @@ import dataclasses
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.config import MappingSettings, XoverSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
+from xover_core.encoders.scene_encoder import SceneEncoder
+from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.landmark_map.covisibility import CovisibilityGraph, view_of_keyframe
@@ -22,6 +27,8 @@ from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
 from xover_core.landmark_map.landmark_selection import build_landmarks
 from xover_core.landmark_map.map_budget import trim_keyframes, trim_landmarks
 from xover_core.landmark_map.map_storage import MapStorage, new_header
+from xover_core.landmark_map.scene_data import SceneSource, SceneUpdate, without_embedding
+from xover_core.landmark_map.scene_describer import make_describer
 from xover_core.landmark_map.scenes import SceneAssigner, merge_tiny_scenes
 from xover_core.landmark_map.site_refit import as_float16, encode_again, refit_encoder
 from xover_core.landmark_map.thumbnails import encode_thumbnail
@@ -59,13 +66,21 @@ class MapSummary:
 class MapBuilder:
     """Builds one map file. Whenever the process dies, the file holds all keyframes that `add` returned."""
 
-    def __init__(self, storage: MapStorage, encoder: PatchEncoder, settings: MappingSettings) -> None:
+    def __init__(
+        self,
+        storage: MapStorage,
+        encoder: PatchEncoder,
+        settings: MappingSettings,
+        scene_encoder: SceneEncoder | None = None,
+    ) -> None:
         """Continue the map in `storage`, which may be empty.
 
         Args:
             storage: open for writing.
             encoder: the one that made the map's descriptors.
             settings: of mapping.
+            scene_encoder: describes the scenes, unless another one has described those that are there; None: nobody
+                does.
 
         Raises:
             MapFormatError: another model made the map.
@@ -74,6 +89,7 @@ class MapBuilder:
         storage.begin_mapping()
         self._storage = storage
         self._encoder = encoder
+        self._scene_encoder = scene_encoder
         self._settings = settings
         self._num_removed = 0
         self._counts: Counter[FrameVerdict] = Counter()
@@ -119,9 +135,10 @@ class MapBuilder:
         if judgement.verdict is FrameVerdict.KEYFRAME and frame.depth is not None:
             draft = self._draft(frame, frame.depth, pose)
             scene = self._scenes.propose(draft, judgement.overlaps)
-            keyframe = self._storage.add_keyframe(dataclasses.replace(draft, scene_id=scene.scene_id), scene)
-            self._include(keyframe)
-            self._num_removed += trim_keyframes(self._storage, self._graph, self._settings.map_budget_mb)
+            view = self._describer.describe(frame) if self._describer is not None else None
+            keyframe = self._storage.add_keyframe(dataclasses.replace(draft, scene_id=scene.scene_id), scene, view)
+            self._include(keyframe, view)
+            self._keep_budget()
         self._counts[judgement.verdict] += 1
         return keyframe
 
@@ -136,16 +153,20 @@ class MapBuilder:
         """
         report = progress or _report_nothing
         clock = _StepClock()
-        self._num_removed += trim_keyframes(self._storage, self._graph, self._settings.map_budget_mb)
-        before = self._storage.load()
+        self._keep_budget()
+        before, sources = self._storage.load(), self._storage.scenes.read_sources()
         clock.step_done("load")
         encoder, keyframes = self._refit(before, report)
         is_refit = encoder is not self._encoder
         clock.step_done("refit")
-        keyframes, scenes = merge_tiny_scenes(keyframes, before.scenes, self._graph, self._settings.scene_radius)
+        described = {source.scene_id for source in sources}
+        radius, budget_mb = self._settings.scene_radius, self._settings.map_budget_mb
+        keyframes, scenes = merge_tiny_scenes(keyframes, before.scenes, self._graph, radius, described)
         clock.step_done("scenes")
+        scene_update = self._describe_scenes(keyframes, without_embedding(sources, before.scene_embeddings), report)
+        clock.step_done("describe")
         landmarks = build_landmarks(keyframes, self._settings, lambda share: report("landmarks", share))
-        landmarks = trim_landmarks(landmarks, self._storage, self._settings.map_budget_mb)
+        landmarks = trim_landmarks(landmarks, self._storage, budget_mb, reserved=scene_update.num_bytes)
         clock.step_done("landmarks")
         self._storage.replace_contents(
             model=encoder.model,
@@ -154,9 +175,11 @@ class MapBuilder:
             has_new_descriptors=is_refit,
             scenes=scenes,
             landmarks=landmarks,
+            scene_update=scene_update,
         )
         self._encoder = encoder
-        self._scenes = SceneAssigner(self._settings.scene_radius, keyframes, scenes)
+        self._scenes = SceneAssigner(radius, keyframes, scenes)
+        self._describer = make_describer(self._storage, self._scene_encoder, self._settings, keyframes)
         self._storage.compact()
         clock.step_done("write")
         report("write", 1.0)
@@ -179,12 +202,26 @@ class MapBuilder:
         last_pose = stored.keyframes[-1].T_map_camera if stored.keyframes else None
         self._selector = KeyframeSelector(self._settings, self._graph, last_pose)
         self._scenes = SceneAssigner(self._settings.scene_radius, stored.keyframes, stored.scenes)
+        self._describer = make_describer(self._storage, self._scene_encoder, self._settings, stored.keyframes)
 
-    def _include(self, keyframe: Keyframe) -> None:
-        """Bring the state in memory up to a keyframe that has been stored."""
+    def _include(self, keyframe: Keyframe, view: NDArray[np.float16] | None) -> None:
+        """Bring the state in memory, and the embeddings of the scene, up to a keyframe that has been stored."""
         self._graph.add(keyframe.keyframe_id, view_of_keyframe(keyframe))
         self._selector.accept(keyframe.T_map_camera)
         self._scenes.include(keyframe)
+        if self._describer is None or view is None:
+            return
+        self._describer.include(keyframe, view)
+        if self._describer.is_due(keyframe.scene_id):
+            members = self._storage.load_keyframes(keyframe.scene_id)
+            self._storage.scenes.put_embeddings(self._describer.embed(keyframe.scene_id, members))
+
+    def _keep_budget(self) -> None:
+        """Remove the least useful keyframes of a map that has grown too large."""
+        removed = trim_keyframes(self._storage, self._graph, self._settings.map_budget_mb)
+        self._num_removed += len(removed)
+        if self._describer is not None:
+            self._describer.forget(removed)
 
     def _draft(self, frame: RgbdFrame, depth: Float32Array, T_map_camera: Mat4) -> Keyframe:
         """Keyframe of a frame, without id and scene."""
@@ -212,6 +249,14 @@ class MapBuilder:
         if encoder.model == self._encoder.model and encoder.site_weights == self._encoder.site_weights:
             return self._encoder, keyframes
         return encoder, encode_again(encoder, keyframes, lambda share: report("encode", share))
+
+    def _describe_scenes(
+        self, keyframes: list[Keyframe], sources: Sequence[SceneSource], report: Progress
+    ) -> SceneUpdate:
+        """Descriptions and embeddings that the map is to get; none without a scene encoder."""
+        if self._describer is None:
+            return SceneUpdate()
+        return self._describer.complete(keyframes, sources, lambda share: report("describe", share))
 
 
 def _report_nothing(_step: str, _share: float) -> None:
@@ -255,7 +300,7 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
     try:
         if append:
             encoder = make_encoder(settings.encoder, storage.header.site_weights)
-        return MapBuilder(storage, encoder, settings.mapping)
+        return MapBuilder(storage, encoder, settings.mapping, make_scene_encoder(settings.scene_encoder))
     except BaseException:
         storage.close()
         raise

@@ -253,6 +253,15 @@ class MapStorage:
             finally:
                 self._sqlite.execute("ROLLBACK")
 
+    def load_keyframes(self, scene_id: int) -> tuple[Keyframe, ...]:
+        """The keyframes of one scene, by id.
+
+        Raises:
+            MapFormatError: damaged data.
+        """
+        with map_errors(self.path, "be read"):
+            return tuple(self._tables.read_keyframes(self.header.model.descriptor_dim, scene_id))
+
     @contextlib.contextmanager
     def _changes(self, action: str, *, is_mapping: bool = True) -> Iterator[None]:
         """One write transaction that raises the revision; undone as a whole when anything fails."""

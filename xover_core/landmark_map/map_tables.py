@@ -84,7 +84,7 @@ class MapTables:
         return LandmarkMap(
             header=header,
             scenes=scenes,
-            keyframes=tuple(self._read_keyframes(dim)),
+            keyframes=tuple(self.read_keyframes(dim)),
             landmarks=concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, header.model.radii[0]),
             size_bytes=size_bytes,
             scene_embeddings=self._scenes.read_embeddings(),
@@ -142,6 +142,20 @@ class MapTables:
         for row in self._sqlite.execute("SELECT * FROM landmark_block ORDER BY scene_id").fetchall():
             yield map_rows.read_landmarks(row, descriptor_dim)
 
+    def read_keyframes(self, descriptor_dim: int, scene_id: int | None = None) -> Iterator[Keyframe]:
+        """Keyframes by id: all, or those of one scene."""
+        chosen, values = ("", ()) if scene_id is None else ("WHERE scene_id = ?", (scene_id,))
+        rows = self._sqlite.execute(f"SELECT camera_id, {_CAMERA_COLUMNS} FROM camera")
+        cameras = {row[0]: map_rows.read_camera(row[1:]) for row in rows}
+        scales: dict[int, list[NDArray[np.float16]]] = {}
+        ids = f"SELECT keyframe_id FROM keyframe {chosen}"
+        query = f"SELECT * FROM descriptors WHERE keyframe_id IN ({ids}) ORDER BY keyframe_id, scale"
+        for row in self._sqlite.execute(query, values):
+            scales.setdefault(row[0], []).append(map_rows.read_descriptors(row, descriptor_dim))
+        query = f"SELECT keyframe_id, {_KEYFRAME_COLUMNS} FROM keyframe {chosen} ORDER BY keyframe_id"
+        for row in self._sqlite.execute(query, values):
+            yield map_rows.read_keyframe(row, cameras[row[2]], tuple(scales.get(row[0], ())))
+
     def _camera_id(self, keyframe: Keyframe) -> int:
         """Id of the keyframe's camera and grid, stored once for all keyframes that share them."""
         row = map_rows.camera_row(keyframe)
@@ -151,14 +165,3 @@ class MapTables:
             return int(known[0])
         statement = f"INSERT INTO camera ({_CAMERA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         return self._sqlite.execute(statement, row).lastrowid or 0
-
-    def _read_keyframes(self, descriptor_dim: int) -> Iterator[Keyframe]:
-        """All keyframes by id."""
-        rows = self._sqlite.execute(f"SELECT camera_id, {_CAMERA_COLUMNS} FROM camera")
-        cameras = {row[0]: map_rows.read_camera(row[1:]) for row in rows}
-        scales: dict[int, list[NDArray[np.float16]]] = {}
-        for row in self._sqlite.execute("SELECT * FROM descriptors ORDER BY keyframe_id, scale"):
-            scales.setdefault(row[0], []).append(map_rows.read_descriptors(row, descriptor_dim))
-        query = f"SELECT keyframe_id, {_KEYFRAME_COLUMNS} FROM keyframe ORDER BY keyframe_id"
-        for row in self._sqlite.execute(query):
-            yield map_rows.read_keyframe(row, cameras[row[2]], tuple(scales.get(row[0], ())))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -124,3 +124,9 @@ def floorplan_source(scene_id: int, image: NDArray[np.uint8], pixels_per_m: floa
         content=png.tobytes(),
         pixels_per_m=None if pixels_per_m is None else pixels_per_m * shrink,
     )
+
+
+def without_embedding(sources: Sequence[SceneSource], embeddings: Sequence[SceneEmbedding]) -> tuple[SceneSource, ...]:
+    """The sources whose scene is not embedded in their modality."""
+    embedded = {(embedding.scene_id, embedding.modality) for embedding in embeddings}
+    return tuple(source for source in sources if (source.scene_id, source.modality) not in embedded)

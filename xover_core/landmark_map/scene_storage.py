@@ -84,6 +84,8 @@ class SceneStorage:
     ) -> None:
         """Add what a user tells of a scene; allowed while another process maps.
 
+        Without a new embedding, the scene has none in this modality until somebody with a model makes it.
+
         Args:
             scene_id: the scene.
             sources: texts, which are added, and a drawing, which replaces the one before.
@@ -99,6 +101,7 @@ class SceneStorage:
                 self._tables.remove_told(scene_id, TOLD_MODALITIES)
             for source in sources:
                 self._tables.add_source(source)
+                self._tables.remove_embedding(scene_id, source.modality)
             self._tables.write_update(SceneUpdate(embeddings=tuple(embeddings)))
 
     def replace_derived(self, model: ModelInfo, update: SceneUpdate) -> None:

@@ -65,6 +65,11 @@ class SceneTables:
         row = (scene_id, modality, num, map_rows.checksum(blob), blob)
         self._sqlite.execute("INSERT OR REPLACE INTO scene_embedding VALUES (?, ?, ?, ?, ?)", row)
 
+    def remove_embedding(self, scene_id: int, modality: SceneModality) -> None:
+        """Remove the embedding of a scene in one modality, if it has one."""
+        key = (scene_id, modality.value)
+        self._sqlite.execute("DELETE FROM scene_embedding WHERE scene_id = ? AND modality = ?", key)
+
     def write_update(self, update: SceneUpdate) -> None:
         """Write descriptions and embeddings."""
         for keyframe_id, view in update.views.items():

@@ -10,7 +10,7 @@ within reach, to a new scene. Means move as keyframes come in; nothing else is r
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -123,17 +123,28 @@ class SceneAssigner:
 
 
 def merge_tiny_scenes(
-    keyframes: Sequence[Keyframe], scenes: Sequence[Scene], graph: CovisibilityGraph, scene_radius: float
+    keyframes: Sequence[Keyframe],
+    scenes: Sequence[Scene],
+    graph: CovisibilityGraph,
+    scene_radius: float,
+    described: Collection[int] = (),
 ) -> tuple[list[Keyframe], list[Scene]]:
     """Join scenes of very few keyframes to neighbours and recompute all centres.
 
     The smallest goes first, to the scene that shares most of its views, among those whose place is near enough; one
-    that stands alone stays, and so does one that has a name.
+    that stands alone stays, and so does one that has a name or that a user described.
+
+    Args:
+        keyframes: all of the map.
+        scenes: all of the map.
+        graph: of the keyframes.
+        scene_radius: m.
+        described: ids of the scenes that a user described.
 
     Returns:
-        The keyframes with their scene, and the scenes that have keyframes or a name, by id.
+        The keyframes with their scene, and the scenes that have keyframes, a name or a description, by id.
     """
-    named = {scene.scene_id for scene in scenes if scene.building or scene.floor or scene.room}
+    named = {scene.scene_id for scene in scenes if scene.building or scene.floor or scene.room}.union(described)
     members: dict[int, list[int]] = {}
     extents: dict[int, SceneExtent] = {}
     for keyframe in keyframes:

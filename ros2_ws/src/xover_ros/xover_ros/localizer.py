@@ -35,7 +35,7 @@ from xover_ros.result_messages import ResultFrames, state_of_result
 from xover_ros.update_gate import GateLimits, UpdateGate
 
 _LIVE_NODE = ("publish_tf", "transform_tolerance", "update_min_d", "update_min_a", "update_max_s", "max_rate_hz")
-_LIVE_CORE = ("mapping", "retrieval", "matching", "solver", "verification", "decision")
+_LIVE_CORE = ("mapping", "retrieval", "scene_belief", "matching", "solver", "verification", "decision")
 LIVE_PARAMETERS = frozenset((*_LIVE_NODE, *_LIVE_CORE))
 
 

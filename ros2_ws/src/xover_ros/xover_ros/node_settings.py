@@ -10,15 +10,17 @@ from xover_core.config import Settings, setting
 # the groups and single keys of `XoverSettings` that each node declares besides its own
 LOCALIZER_CORE_GROUPS = (
     "encoder",
+    "scene_encoder",
     "mapping.max_depth",
     "retrieval",
+    "scene_belief",
     "matching",
     "solver",
     "verification",
     "decision",
     "random_seed",
 )
-MAPPER_CORE_GROUPS = ("encoder", "mapping", "random_seed")
+MAPPER_CORE_GROUPS = ("encoder", "scene_encoder", "mapping", "random_seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings -> scene encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from xover_core.config import SceneEncoderSettings
+from xover_core.encoders.scene_encoder import SceneEncoder
+from xover_core.errors import ModelError
+from xover_core.inference.model_store import ModelEntry, model_entry
+
+_MAKERS: Mapping[str, Callable[[ModelEntry, SceneEncoderSettings], SceneEncoder]] = {}
+
+
+def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
+    """Make the scene encoder that settings name; None when they name none.
+
+    Raises:
+        ModelError: unknown model or kind of model, or weights that are missing or damaged.
+    """
+    if not settings.model:
+        return None
+    entry = model_entry(settings.model)
+    if entry.kind not in _MAKERS:
+        raise ModelError(
+            f"model {entry.name!r}: expected a scene encoder, the manifest says kind {entry.kind!r}; name another model"
+            " in scene_encoder.model."
+        )
+    return _MAKERS[entry.kind](entry, settings)
