@@ -135,15 +135,17 @@ def _read_rows(body: bytes, header: _Header, path: Path) -> NDArray[np.void]:
 def _read_text(body: bytes, header: _Header, path: Path) -> NDArray[np.void]:
     """Rows of text."""
     lines = body.split(b"\n", header.rows_before + header.count)[header.rows_before :][: header.count]
+    rows = [words for words in (line.split() for line in lines) if words]
     names = header.vertex.names or ()
-    try:
-        values = np.array([line.split() for line in lines], dtype=np.float64)
-    except ValueError as error:
-        raise DatasetError(f"{path}: expected {len(names)} numbers for each vertex, got other text.") from error
-    if values.shape != (header.count, len(names)) and header.count:
+    if len(rows) != header.count or any(len(words) != len(names) for words in rows):
         raise DatasetError(
-            f"{path}: expected {header.count} vertices of {len(names)} numbers, got {values.shape}; is it complete?"
+            f"{path}: expected {header.count} vertices of {len(names)} numbers, got {len(rows)} or some with"
+            " more or less; is the file complete?"
         )
+    try:
+        values = np.array(rows, dtype=np.float64).reshape(header.count, len(names))
+    except ValueError as error:
+        raise DatasetError(f"{path}: expected numbers for each vertex, got other text ({error}).") from error
     data = np.empty(header.count, header.vertex)
     for index, name in enumerate(names):
         data[name] = values[:, index]
