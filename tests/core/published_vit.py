@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +13,7 @@ from xover_core.networks.vit_backbone import VitShape
 
 TINY_DINO = VitShape(family="dino", width=32, num_heads=2, patch_size=8, trained_size=32, num_blocks=2)
 TINY_DINOV2 = VitShape(family="dinov2", width=32, num_heads=2, patch_size=14, trained_size=56, num_blocks=2)
+TINY_SWIGLU = dataclasses.replace(TINY_DINOV2, use_swiglu=True)
 
 
 class PublishedVit(nn.Module):
@@ -36,6 +39,16 @@ class PublishedVit(nn.Module):
             tokens = block(tokens)
         return tokens
 
+    def values(self, images: Tensor) -> Tensor:
+        """Values of the last of `shape.num_blocks` blocks, by a hook on its qkv as CrossOver takes them."""
+        found: list[Tensor] = []
+        hook = self.blocks[self.shape.num_blocks - 1].attn.qkv.register_forward_hook(
+            lambda module, inputs, output: found.append(output)
+        )
+        self(images)
+        hook.remove()
+        return nn.functional.normalize(found[0][:, :, 2 * self.shape.width :], dim=-1)
+
     def positions(self, images: Tensor) -> Tensor:
         """As published: the factor aims at a tenth of a patch more."""
         side = self.shape.trained_size // self.shape.patch_size
@@ -58,14 +71,24 @@ class PublishedBlock(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(width, eps=1e-6), nn.LayerNorm(width, eps=1e-6)
         self.attn, self.mlp, self.ls1, self.ls2 = (nn.Module() for _ in range(4))
         self.attn.qkv, self.attn.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+        self.use_swiglu = shape.use_swiglu
+        if shape.use_swiglu:
+            hidden = (8 * width // 3 + 7) // 8 * 8
+            self.mlp.w12, self.mlp.w3 = nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
+        else:
+            self.mlp.fc1, self.mlp.fc2 = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
         if shape.family == "dinov2":
             self.ls1.gamma, self.ls2.gamma = (nn.Parameter(torch.rand(width)) for _ in range(2))
 
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = tokens + getattr(self.ls1, "gamma", 1.0) * self.attend(self.norm1(tokens))
-        hidden = nn.functional.gelu(self.mlp.fc1(self.norm2(tokens)))
-        return tokens + getattr(self.ls2, "gamma", 1.0) * self.mlp.fc2(hidden)
+        return tokens + getattr(self.ls2, "gamma", 1.0) * self.mix(self.norm2(tokens))
+
+    def mix(self, tokens: Tensor) -> Tensor:
+        if not self.use_swiglu:
+            return self.mlp.fc2(nn.functional.gelu(self.mlp.fc1(tokens)))
+        gate, value = self.mlp.w12(tokens).chunk(2, dim=-1)
+        return self.mlp.w3(nn.functional.silu(gate) * value)
 
     def attend(self, tokens: Tensor) -> Tensor:
         batch, length, width = tokens.shape

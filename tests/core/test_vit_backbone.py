@@ -8,15 +8,26 @@ from pathlib import Path
 
 import pytest
 import torch
-from published_vit import TINY_DINO, TINY_DINOV2, PublishedVit
+from published_vit import TINY_DINO, TINY_DINOV2, TINY_SWIGLU, PublishedVit
 from safetensors.torch import save_file
 
 from xover_core.errors import BackendUnavailableError, ModelError, SensorDataError
-from xover_core.inference.vit_weights import from_published, load_vit_backbone, published_shapes, to_published
-from xover_core.networks.vit_backbone import VIT_SHAPES, VitBackbone, VitShape, vit_shape
+from xover_core.inference.vit_weights import (
+    from_published,
+    load_vit_backbone,
+    published_shapes,
+    to_published,
+    unused_tensors,
+)
+from xover_core.networks.vit_backbone import DINOV2_VITG14, VIT_SHAPES, VitBackbone, VitShape, vit_shape
 
 # float32 rounding through the blocks
 TOLERANCE = 1e-5
+SHAPES = [
+    pytest.param(TINY_DINO, id="dino"),
+    pytest.param(TINY_DINOV2, id="dinov2"),
+    pytest.param(TINY_SWIGLU, id="swiglu"),
+]
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +42,7 @@ def _transformers() -> None:
 
 
 @pytest.mark.usefixtures("_transformers")
-@pytest.mark.parametrize("shape", [TINY_DINO, TINY_DINOV2], ids=lambda shape: shape.family)
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("grid", [(4, 4), (3, 7), (6, 4)])
 def test_equals_the_published_network(shape: VitShape, grid: tuple[int, int]) -> None:
     published = PublishedVit(shape)
@@ -44,7 +55,18 @@ def test_equals_the_published_network(shape: VitShape, grid: tuple[int, int]) ->
 
 
 @pytest.mark.usefixtures("_transformers")
-@pytest.mark.parametrize("shape", [TINY_DINO, TINY_DINOV2], ids=lambda shape: shape.family)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_values_are_those_of_a_hook_on_the_last_block(shape: VitShape) -> None:
+    published, backbone = PublishedVit(shape), VitBackbone(shape)
+    backbone.load_state_dict(from_published(published.state_dict(), shape))
+    images = torch.randn(2, 3, 3 * shape.patch_size, 2 * shape.patch_size)
+    found = backbone.values(images)
+    torch.testing.assert_close(found, published.values(images), rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(2, 7))
+
+
+@pytest.mark.usefixtures("_transformers")
+@pytest.mark.parametrize("shape", SHAPES)
 def test_published_files_load_strictly(shape: VitShape, tmp_path: Path) -> None:
     published = PublishedVit(shape)
     torch.save(published.state_dict(), tmp_path / "vit.pth")
@@ -82,7 +104,7 @@ def test_tokens_are_those_of_the_library_before_its_last_block() -> None:
 
 @pytest.mark.usefixtures("_transformers")
 def test_published_names_there_and_back() -> None:
-    for shape in (TINY_DINO, TINY_DINOV2):
+    for shape in (TINY_DINO, TINY_DINOV2, TINY_SWIGLU):
         state = VitBackbone(shape).state_dict()
         back = from_published(to_published(state, shape), shape)
         assert back.keys() == state.keys()
@@ -108,6 +130,21 @@ def test_true_architectures(name: str, num_parameters: int, num_patches: int) ->
     assert sum(parameter.numel() for parameter in backbone.parameters()) == num_parameters
     assert backbone(images).shape == (1, 1 + num_patches, shape.width)
     assert backbone.token_dim == shape.width
+
+
+@pytest.mark.usefixtures("_transformers")
+def test_true_architecture_of_crossover() -> None:
+    shapes = published_shapes(DINOV2_VITG14)
+    assert shapes["blocks.31.attn.qkv.weight"] == (3 * 1536, 1536)
+    assert shapes["blocks.0.mlp.w12.weight"] == (2 * 4096, 1536)
+    assert shapes["blocks.0.mlp.w3.weight"] == (1536, 4096)
+    assert shapes["pos_embed"] == (1, 1370, 1536)
+    assert not any(key.startswith("blocks.32.") for key in shapes)
+    unused = unused_tensors(DINOV2_VITG14)
+    assert {f"blocks.{block}." for block in range(32, 40)} <= set(unused)
+    with torch.device("meta"):
+        values = VitBackbone(DINOV2_VITG14).values(torch.zeros(1, 3, 224, 224))
+    assert values.shape == (1, 257, 1536)
 
 
 @pytest.mark.usefixtures("_transformers")

@@ -24,12 +24,12 @@ _STEM = {
     "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
     "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
 }
-_LAYERS = {
+_ATTENTION = {
     "attn.qkv": ("attention.q_proj", "attention.k_proj", "attention.v_proj"),
     "attn.proj": ("attention.o_proj",),
-    "mlp.fc1": ("mlp.fc1",),
-    "mlp.fc2": ("mlp.fc2",),
 }
+_MLP = {"mlp.fc1": ("mlp.fc1",), "mlp.fc2": ("mlp.fc2",)}
+_SWIGLU = {"mlp.w12": ("mlp.gate_proj", "mlp.up_proj"), "mlp.w3": ("mlp.down_proj",)}
 _NORMS = {
     "dino": {"norm1": ("layernorm_before",), "norm2": ("layernorm_after",)},
     "dinov2": {"norm1": ("norm1",), "norm2": ("norm2",)},
@@ -68,7 +68,10 @@ def make_vit_backbone(tensors: Mapping[str, Tensor], shape: VitShape) -> VitBack
 def unused_tensors(shape: VitShape) -> dict[str, str]:
     """Published tensors that a backbone has no use for: key prefix -> why."""
     return {
-        f"blocks.{shape.num_blocks}.": f"tokens are taken after block {shape.num_blocks}",
+        **{
+            f"blocks.{block}.": f"tokens are taken after block {shape.num_blocks}"
+            for block in range(shape.num_blocks, shape.total_blocks)
+        },
         "norm.": "tokens are taken before the final norm",
         "mask_token": "it is for training only",
     }
@@ -98,8 +101,9 @@ def to_published(state: Mapping[str, Tensor], shape: VitShape) -> dict[str, Tens
 def _backbone_names(shape: VitShape) -> dict[str, tuple[str, ...]]:
     """Published name -> names of the backbone's tensors that it is made of, one after the other."""
     names: dict[str, tuple[str, ...]] = {key: (name,) for key, name in _STEM.items()}
+    layers = _NORMS[shape.family] | _ATTENTION | (_SWIGLU if shape.use_swiglu else _MLP)
     for block in range(shape.num_blocks):
-        for key, parts in (_NORMS[shape.family] | _LAYERS).items():
+        for key, parts in layers.items():
             for kind in ("weight", "bias"):
                 names[f"blocks.{block}.{key}.{kind}"] = tuple(f"layers.{block}.{part}.{kind}" for part in parts)
         if shape.family == "dinov2":

@@ -2,7 +2,7 @@
 """Frozen vision transformers (DINO, DINOv2) whose patch tokens the LoCUS heads read; needs the `transformers` library.
 
 The tokens are the residual stream after block 11 of 12, without the final norm, as in LoCUS. So the last block and the
-final norm are not made at all.
+final norm are not made at all. CrossOver reads the values of block 31's attention instead (`VitBackbone.values`).
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class VitShape:
         patch_size: side of a patch, px.
         trained_size: side of the square images that the position embedding is for, px.
         num_blocks: blocks that are run.
+        total_blocks: blocks of the published network.
+        use_swiglu: the MLPs are gated, as in DINOv2's largest.
     """
 
     family: str
@@ -40,6 +42,8 @@ class VitShape:
     patch_size: int
     trained_size: int
     num_blocks: int = 11
+    total_blocks: int = 12
+    use_swiglu: bool = False
 
     def __post_init__(self) -> None:
         """Check the family, which chooses the architecture."""
@@ -53,6 +57,18 @@ VIT_SHAPES = {
     "dinov2-vitb14": VitShape(family="dinov2", width=768, num_heads=12, patch_size=14, trained_size=518),
     "dinov2-vits14": VitShape(family="dinov2", width=384, num_heads=6, patch_size=14, trained_size=518),
 }
+
+DINOV2_VITG14 = VitShape(
+    family="dinov2",
+    width=1536,
+    num_heads=24,
+    patch_size=14,
+    trained_size=518,
+    num_blocks=32,
+    total_blocks=40,
+    use_swiglu=True,
+)
+"""CrossOver's; its last block that is made is block 31, counted from 0, of which only the values are used."""
 
 
 def vit_shape(name: str) -> VitShape:
@@ -112,6 +128,30 @@ class VitBackbone(nn.Module):
         Returns:
             (B, 1 + N, C) class token, then N patches row by row.
         """
+        tokens = self._embed(images)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return tokens
+
+    @torch.no_grad()
+    def values(self, images: Tensor) -> Tensor:
+        """Values of the attention of the last block, each of L2 norm 1 (AnyLoc's value facet, as in CrossOver).
+
+        Args:
+            images: (B, 3, H, W), as for `forward`.
+
+        Returns:
+            (B, 1 + N, C) class token, then N patches row by row.
+        """
+        tokens = self._embed(images)
+        for layer in self.layers[:-1]:
+            tokens = layer(tokens)
+        last = self.layers[-1]
+        norm = last.norm1 if self.shape.family == "dinov2" else last.layernorm_before
+        return nn.functional.normalize(last.attention.v_proj(norm(tokens)), dim=-1)
+
+    def _embed(self, images: Tensor) -> Tensor:
+        """Tokens before the first block; SensorDataError for sides that are no multiples of the patch size."""
         height, width = images.shape[-2:]
         if height % self.patch_size or width % self.patch_size:
             raise SensorDataError(
@@ -121,10 +161,7 @@ class VitBackbone(nn.Module):
         patches = self.embeddings.patch_embeddings(images)
         class_token = self.embeddings.cls_token.expand(len(images), -1, -1)
         tokens = torch.cat([class_token, patches], dim=1)
-        tokens = tokens + self.position_embedding(height // self.patch_size, width // self.patch_size)
-        for layer in self.layers:
-            tokens = layer(tokens)
-        return tokens
+        return tokens + self.position_embedding(height // self.patch_size, width // self.patch_size)
 
     def position_embedding(self, rows: int, cols: int) -> Tensor:
         """(1, 1 + rows * cols, C) position embedding, resized bicubically to the grid."""
@@ -158,4 +195,4 @@ def _make_transformers_model(shape: VitShape) -> Any:
     }
     if shape.family == "dino":
         return ViTModel(ViTConfig(**size, intermediate_size=4 * shape.width), add_pooling_layer=False)
-    return Dinov2Model(Dinov2Config(**size, mlp_ratio=4, use_mask_token=False))
+    return Dinov2Model(Dinov2Config(**size, mlp_ratio=4, use_mask_token=False, use_swiglu_ffn=shape.use_swiglu))
