@@ -47,7 +47,8 @@ def cloud_of(scan: SceneScan) -> ColoredPoints | None:
 
 def sentences_of(scan: SceneScan, seed: int) -> tuple[str, ...]:
     """What is said of a scan and its objects, in random order; the same for the same scan whatever else is read."""
-    said = scan.sentences or tuple(sentence for item in scan.objects for sentence in item.sentences)
+    of_objects = (sentence for item in scan.objects for sentence in item.sentences)
+    said = tuple(dict.fromkeys((*scan.sentences, *of_objects)))
     digest = hashlib.sha256(scan.scan_id.encode()).digest()
     rng = np.random.default_rng([seed, int.from_bytes(digest[:4], "little")])
     return tuple(said[index] for index in rng.permutation(len(said)).tolist())

@@ -59,14 +59,20 @@ class EmbeddedScan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanFacts:
-    """What is known of a scan without an encoder; see `SceneScan`."""
+    """What is known of a scan without an encoder; see `SceneScan`.
+
+    Attributes:
+        object_ids: (K,).
+        labels: (K,) nouns.
+        is_moved: (K,) whether an object stands elsewhere than in the reference scan of the place.
+    """
 
     scan_id: str
     place_id: str
     category: str
     object_ids: NDArray[np.int64]
     labels: tuple[str, ...]
-    moved_ids: frozenset[int]
+    is_moved: NDArray[np.bool_]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,6 +141,18 @@ class SceneTable:
         marks[list(chosen.values())] = True
         return marks
 
+    def times_ms(self) -> dict[str, float]:
+        """`ms_` and what the first encoder embedded -> median, for a report's facts."""
+        return {f"ms_{key}": value for key, value in self.by_encoder[0].timing.medians_ms().items()}
+
+    def time_notes(self) -> tuple[str, ...]:
+        """A line for people about each encoder."""
+        return tuple(
+            f"{each.named.name}, median ms: "
+            + ", ".join(f"{key} {value:.0f}" for key, value in each.timing.medians_ms().items())
+            for each in self.by_encoder
+        )
+
 
 def embed_scans(
     source: ScanSource,
@@ -191,7 +209,7 @@ def _facts_of(scan: SceneScan) -> ScanFacts:
         category=scan.category,
         object_ids=np.array([item.object_id for item in scan.objects], np.int64),
         labels=tuple(item.label for item in scan.objects),
-        moved_ids=scan.moved_ids,
+        is_moved=np.array([item.object_id in scan.moved_ids for item in scan.objects], bool),
     )
 
 

@@ -164,23 +164,14 @@ def _make_report(
     return ProtocolReport(
         protocol=PROTOCOL,
         title=f"scene retrieval on {name}: {num_places} places, {num_scans} scans{views}",
-        notes=(*notes, _time_note(first)),
+        notes=(*notes, *table.time_notes()),
         columns=_COLUMNS,
         rows=rows,
         settings=settings,
         provenance=find_provenance(),
         recording=name,
-        facts={
-            "places": num_places,
-            "scans": num_scans,
-            **{f"ms_{key}": value for key, value in first.timing.medians_ms().items()},
-        },
+        facts={"places": num_places, "scans": num_scans, **table.times_ms()},
     )
-
-
-def _time_note(embedded: EmbeddedScans) -> str:
-    times = ", ".join(f"{key} {value:.0f}" for key, value in embedded.timing.medians_ms().items())
-    return f"{embedded.named.name}, median ms: {times}"
 
 
 def _share(recalls: Recalls | None, k: int) -> str:
