@@ -31,8 +31,8 @@ def test_each_cloud_is_moved_to_its_corner():
 
 
 def test_order_of_points_changes_only_the_one_that_speaks():
-    points = torch.rand(500, 3, generator=torch.Generator().manual_seed(0))
-    order = torch.randperm(500, generator=torch.Generator().manual_seed(1))
+    points = torch.rand(2000, 3, generator=torch.Generator().manual_seed(0))
+    order = torch.randperm(2000, generator=torch.Generator().manual_seed(1))
     one, other = (quantize_points([p], [p], 0.2, is_averaged=True) for p in (points, points[order]))
     torch.testing.assert_close(one.coordinates, other.coordinates)
     torch.testing.assert_close(one.features, other.features)
