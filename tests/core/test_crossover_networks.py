@@ -29,6 +29,7 @@ TINY = CrossOverShape(
     image_head=4,
     text_dim=6,
     text_head=4,
+    cloud_channels=(4, 4, 6, 8),
     cloud_head=4,
 )
 TINY_BERT = BertShape(vocabulary_size=50, width=24, num_layers=2, num_heads=3, feedforward=32, max_tokens=16)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from xover_core.networks.crossover_heads import FrameMlp, ProjectionHead, WeightedFusion, masked_mean
 from xover_core.networks.instance_encoder import OBJECT_MODALITIES, InstanceEncoder, InstanceShape
 from xover_core.networks.sparse_backend import SparseLayers
-from xover_core.networks.sparse_resnet import SparseResNet34
+from xover_core.networks.sparse_resnet import STAGE_CHANNELS, SparseResNet34
 from xover_core.networks.sparse_tensor import SparseTensor
 from xover_core.types import SceneModality
 
@@ -31,7 +31,8 @@ class CrossOverShape:
         image_head: hidden layer of the head that pictures and floorplans share.
         text_dim: of a text's features.
         text_head: hidden layer of its head.
-        cloud_head: hidden layer of the head of point clouds.
+        cloud_channels: widths of the stages of the encoder of point clouds.
+        cloud_head: hidden layer of its head.
         renormalizes_fusion: fusion weights are scaled to the modalities that are there; published: they are not.
     """
 
@@ -40,6 +41,7 @@ class CrossOverShape:
     image_head: int = 384
     text_dim: int = 768
     text_head: int = 384
+    cloud_channels: tuple[int, int, int, int] = STAGE_CHANNELS
     cloud_head: int = 256
     renormalizes_fusion: bool = True
 
@@ -60,8 +62,8 @@ class CrossOver(nn.Module):
         self.objectwise_modality_encoder = InstanceEncoder(shape.instance)
         self.fusion = WeightedFusion(len(OBJECT_MODALITIES), renormalizes=shape.renormalizes_fusion)
         self.objectwise_mlp_head = ProjectionHead(out_dim, out_dim // 2, out_dim)
-        self.encoder3D = SparseResNet34(layers=layers)
-        self.encoder3D_mlp_head = ProjectionHead(SparseResNet34.out_channels, shape.cloud_head, out_dim)
+        self.encoder3D = SparseResNet34(layers=layers, stage_channels=shape.cloud_channels)
+        self.encoder3D_mlp_head = ProjectionHead(self.encoder3D.out_channels, shape.cloud_head, out_dim)
         self.encoder1D_mlp_head = ProjectionHead(shape.text_dim, shape.text_head, out_dim)
         self.frame_mlp = FrameMlp(2 * shape.image_dim, shape.image_dim)
         self.encoder2D_mlp_head = ProjectionHead(shape.image_dim, shape.image_head, out_dim)

@@ -11,7 +11,8 @@ from xover_core.networks.sparse_backend import SparseLayers, make_sparse_layers
 from xover_core.networks.sparse_tensor import SparseTensor
 
 _STAGE_BLOCKS = (3, 4, 6, 3)
-_STAGE_CHANNELS = (64, 128, 256, 512)
+STAGE_CHANNELS = (64, 128, 256, 512)
+"""Widths of the published stages."""
 
 
 class SparseBasicBlock(nn.Module):
@@ -38,26 +39,32 @@ class SparseBasicBlock(nn.Module):
 
 
 class SparseResNet34(nn.Module):
-    """Cloud at 2 cm voxels -> (B, 512): the weights below `encoder3D.` of the published unified model."""
+    """Cloud at 2 cm voxels -> (B, 512) as published: the weights below `encoder3D.` of the published unified model."""
 
-    out_channels = _STAGE_CHANNELS[-1]
-
-    def __init__(self, in_channels: int = 3, layers: SparseLayers | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int = 3,
+        layers: SparseLayers | None = None,
+        *,
+        stage_channels: tuple[int, int, int, int] = STAGE_CHANNELS,
+    ) -> None:
         """Make the network with random weights.
 
         Args:
             in_channels: features of a voxel; published: RGB / 255 - 0.5.
             layers: of the library that computes; default: as `make_sparse_layers` chooses.
+            stage_channels: widths of the four stages; the last one is that of the output.
         """
         super().__init__()
         layers = layers or make_sparse_layers()
         self._layers = layers
-        first = _STAGE_CHANNELS[0]
+        self.out_channels = stage_channels[-1]
+        first = stage_channels[0]
         self.conv1 = layers.convolution(in_channels, first, 5, stride=2)
         self.bn1 = layers.batch_norm(first)
         self.relu = layers.relu()
         self.pool = layers.average_pooling(2, stride=2)
-        widths = (first, *_STAGE_CHANNELS)
+        widths = (first, *stage_channels)
         self.layer1, self.layer2, self.layer3, self.layer4 = (
             _make_stage(layers, widths[stage], widths[stage + 1], num_blocks)
             for stage, num_blocks in enumerate(_STAGE_BLOCKS)
@@ -66,7 +73,7 @@ class SparseResNet34(nn.Module):
         self.bn5 = layers.batch_norm(self.out_channels)
 
     def forward(self, cloud: SparseTensor) -> Tensor:
-        """Voxels of stride 1 with `in_channels` features -> (B, 512)."""
+        """Voxels of stride 1 with `in_channels` features -> (B, out_channels)."""
         tensor = self.relu(self.bn1(self.conv1(self._layers.enter(cloud))))
         tensor = self.pool(tensor)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
