@@ -21,6 +21,7 @@ from made_up_rooms import (
     RESCANNED_ROOM,
     ROOM,
     T_PLACE_RESCAN,
+    WALL,
     column_major,
     labelled_points,
     make_scan3r_tree,
@@ -128,15 +129,15 @@ def test_the_chair_moved_and_the_desk_did_not(shared_tree):
     ("angle_deg", "step", "is_moved"), [(0.9, 0.0, False), (1.1, 0.0, True), (0.0, 0.04, False), (0.0, 0.06, True)]
 )
 def test_thresholds_of_moved(tree, angle_deg, step, is_moved):
-    """The desk turns about itself, so that its centre stays."""
-    center = np.add(DESK.lower, DESK.upper) / 2
+    """The wall turns about itself: its centre stays, though a small turn far from the origin has a long translation."""
+    center = np.add(WALL.lower, WALL.upper) / 2
     turn = make_pose(rotation_z(angle_deg), center - rotation_z(angle_deg) @ center + (step, 0.0, 0.0))
 
     def change(rescan):
-        rescan["rigid"][1]["transform"] = column_major(invert(T_PLACE_RESCAN) @ turn)
+        rescan["rigid"][1].update(instance_rescan=WALL.object_id, transform=column_major(invert(T_PLACE_RESCAN) @ turn))
 
     edit_metadata(tree, change)
-    assert (DESK.object_id in open_scans(tree).scan(RESCAN).moved_ids) == is_moved
+    assert (WALL.object_id in open_scans(tree).scan(RESCAN).moved_ids) == is_moved
 
 
 def test_objects_that_are_gone_did_not_move(tree):
