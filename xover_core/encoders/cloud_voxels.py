@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xover_core.types import Float32Array
 
-VOXEL_M = 0.08
+VOXEL_M = 0.1
 VOXEL_DIM = 7
 """Mean RGB around the middle of its range, height above the floor in m, mean position within the voxel."""
 # The floor is the height below which only so many points lie, by noise.

@@ -38,6 +38,11 @@ class ViewTokenizer:
         """C: features of the two radii, mean and spread of RGB, mean and share of points, their spread in depth."""
         return len(_RADII) * self._session.descriptor_dim + _COLOR_DIM + _GEOMETRY_DIM
 
+    @property
+    def num_tokens(self) -> int:
+        """T, of one view."""
+        return TOKEN_GRID[0] * TOKEN_GRID[1]
+
     def tokens(self, frame: RgbdFrame) -> Float32Array:
         """(48, C) float32, row by row; the last five are zero where there is no depth."""
         grid = self._grid(frame.intrinsics)
@@ -70,8 +75,8 @@ class ViewTokenizer:
 def _by_patch(image: Float32Array) -> Float32Array:
     """(H, W, C) -> (rows, cols, pixels of a patch, C)."""
     rows, cols = image.shape[0] // PATCH_STRIDE, image.shape[1] // PATCH_STRIDE
-    split = image.reshape(rows, PATCH_STRIDE, cols, PATCH_STRIDE, -1)
-    return split.transpose(0, 2, 1, 3, 4).reshape(rows, cols, PATCH_STRIDE**2, -1)
+    split = image.reshape(rows, PATCH_STRIDE, cols, PATCH_STRIDE, -1).transpose(0, 2, 1, 3, 4)
+    return np.asarray(split.reshape(rows, cols, PATCH_STRIDE**2, -1), np.float32)
 
 
 def _colors_of(image: Float32Array) -> Float32Array:

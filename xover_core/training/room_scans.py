@@ -21,6 +21,7 @@ from xover_core.datasets.procedural.bounds import object_boxes
 from xover_core.datasets.procedural.floorplan import draw_floorplan
 from xover_core.datasets.procedural.meshes import object_mesh
 from xover_core.datasets.procedural.renderer import RenderedView
+from xover_core.datasets.procedural.room_sentences import describe_freely, describe_object_freely
 from xover_core.datasets.procedural.scene import Room, SceneObject
 from xover_core.datasets.procedural.sensor_noise import SensorNoise, sense_color, sense_depth
 from xover_core.datasets.procedural.sentences import Sentence, SentenceKind, describe_room
@@ -47,6 +48,7 @@ _RANDOM_SHARE = 0.5
 # Objects of which less was scanned are not part of the scan.
 _MIN_OBJECT_POINTS = 30
 _CAD_POINTS = 512
+_NUM_DESCRIPTIONS, _NUM_REFERRALS = 40, 3
 _FLOORPLAN_PIXELS_PER_M = 40.0
 # Walls have a thickness, and depth has noise, m.
 _BOX_MARGIN = 0.2
@@ -185,7 +187,7 @@ class _Scanner:
             objects=self._objects(room, cloud, sentences),
             views=views,
             floorplan=ScanFloorplan(image=plan.image, pixels_per_m=plan.pixels_per_m),
-            sentences=tuple(sentence.text for sentence in sentences if sentence.kind is SentenceKind.ROOM),
+            sentences=self._describe(room, sentences),
         )
 
     def _take(self, room: Room, proposals: ViewProposals, camera: CameraIntrinsics, wanted: int) -> list[ScanView]:
@@ -207,6 +209,12 @@ class _Scanner:
             T_scan_camera=proposal.T_map_camera,
         )
 
+    def _describe(self, room: Room, sentences: Sequence[Sentence]) -> tuple[str, ...]:
+        """What is said of the room as a whole: the template's sentence, and many in free English."""
+        listed = [sentence.text for sentence in sentences if sentence.kind is SentenceKind.ROOM]
+        free = [describe_freely(self.apartment, room.room_id, self._rng) for _ in range(_NUM_DESCRIPTIONS)]
+        return (*listed, *free)
+
     def _objects(self, room: Room, cloud: ScanCloud, sentences: Sequence[Sentence]) -> tuple[ScanObject, ...]:
         """Furniture of the room of which enough was scanned."""
         ids, counts = np.unique(cloud.instance, return_counts=True)
@@ -221,13 +229,16 @@ class _Scanner:
         """An object with its box, points on its mesh, and what is said of it."""
         boxes = object_boxes(scene_object)
         cad_points, _ = object_mesh(scene_object).sample(_CAD_POINTS, self._rng)
+        free = [
+            describe_object_freely(self.apartment, scene_object.object_id, self._rng) for _ in range(_NUM_REFERRALS)
+        ]
         return ScanObject(
             object_id=scene_object.object_id,
             label=scene_object.object_class.label,
             center=(boxes.lower_map + boxes.upper_map) / 2,
             size=boxes.upper_map - boxes.lower_map,
             cad_points=cad_points,
-            sentences=tuple(sentences),
+            sentences=(*sentences, *free),
         )
 
 

@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scans as training sees them, in files: tokens of views, thinned clouds, rasters of floorplans, texts and objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from xover_core.datasets.scene_scan import ScanObject, ScanView, SceneScan
+from xover_core.encoders.floorplan_raster import rasterize
+from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, object_crop, object_points
+from xover_core.encoders.view_tokens import ViewTokenizer
+from xover_core.errors import TrainingError
+from xover_core.types import Float32Array, RgbdFrame
+
+FEATURES_SUFFIX = ".features.safetensors"
+MAX_CROPS = 2
+_FORMAT, _VERSION = "xover room features", "1"
+# Clouds are thinned to so many points: a room has some thousand voxels.
+_MAX_POINTS = 25_000
+_MIN_CROP_PIXELS = 60
+_CROP_MARGIN = 0.1
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoomFeatures:
+    """One scan. V views, N points, K objects; V and K may be 0.
+
+    Attributes:
+        scan_id: its name.
+        place_id: the same for rescans of a place.
+        category: kind of room.
+        tokens: (V, T, C) float16 of `ViewTokenizer`.
+        points: (N, 3) float32 metres, the middle of the room near the origin.
+        colors: (N, 3) uint8.
+        raster: (112, 112) uint8 ink of the floorplan, 0 to 255; None without.
+        sentences: about the scene.
+        object_ids: (K,) int32.
+        locations: (K, 6) float32 centre and size of boxes, in the frame of `points`.
+        object_points: (K, 128, 6) float32 and whether there are any.
+        cad_points: (K, 128, 6) float32.
+        crops: (K, 2, 32, 32, 3) uint8.
+        num_crops: (K,) int64.
+        has_points: (K,) bool.
+        has_cad: (K,) bool.
+        object_sentences: of each object.
+        labels: of each object.
+    """
+
+    scan_id: str
+    place_id: str
+    category: str
+    tokens: NDArray[np.float16]
+    points: Float32Array
+    colors: NDArray[np.uint8]
+    raster: NDArray[np.uint8] | None
+    sentences: tuple[str, ...]
+    object_ids: NDArray[np.int32]
+    locations: Float32Array
+    object_points: Float32Array
+    cad_points: Float32Array
+    crops: NDArray[np.uint8]
+    num_crops: NDArray[np.int64]
+    has_points: NDArray[np.bool_]
+    has_cad: NDArray[np.bool_]
+    object_sentences: tuple[tuple[str, ...], ...]
+    labels: tuple[str, ...]
+
+
+def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -> RoomFeatures:
+    """Everything that a training step would otherwise compute again and again.
+
+    Raises:
+        TrainingError: the scan has no points.
+    """
+    if not len(scan.points):
+        raise TrainingError(f"scan {scan.scan_id}: expected points, got none; leave it out.")
+    rng = np.random.default_rng(seed)
+    views = list(scan.views)
+    shift = np.append(np.median(scan.points[:, :2], axis=0), 0).astype(np.float32)
+    kept = rng.permutation(len(scan.points))[:_MAX_POINTS]
+    crops, num_crops = _crops_of(scan.objects, views)
+    clouds = [scan.instance == scanned.object_id for scanned in scan.objects]
+    return RoomFeatures(
+        scan_id=scan.scan_id,
+        place_id=scan.place_id,
+        category=scan.category,
+        tokens=_tokens_of(views, tokenizer),
+        points=scan.points[kept] - shift,
+        colors=scan.colors[kept],
+        raster=_raster_of(scan),
+        sentences=scan.sentences,
+        object_ids=np.array([o.object_id for o in scan.objects], np.int32),
+        locations=_locations_of(scan.objects) - np.concatenate([shift, np.zeros(3, np.float32)]),
+        object_points=_stack([_cloud_points(scan, mask, rng) for mask in clouds]),
+        cad_points=_stack([_cad_points(o, rng) for o in scan.objects]),
+        crops=crops,
+        num_crops=num_crops,
+        has_points=np.array([mask.any() for mask in clouds], bool),
+        has_cad=np.array([o.cad_points is not None for o in scan.objects], bool),
+        object_sentences=tuple(o.sentences for o in scan.objects),
+        labels=tuple(o.label for o in scan.objects),
+    )
+
+
+_ARRAYS = (
+    "tokens", "points", "colors", "object_ids", "locations", "object_points", "cad_points", "crops", "num_crops",
+    "has_points", "has_cad",
+)  # fmt: skip
+
+
+def save_features(features: RoomFeatures, path: Path) -> None:
+    """Write one file, renamed when complete.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    arrays = {name: np.ascontiguousarray(getattr(features, name)) for name in _ARRAYS}
+    arrays |= {name: arrays[name].astype(np.float16) for name in ("object_points", "cad_points")}
+    if features.raster is not None:
+        arrays["raster"] = features.raster
+    facts = {
+        "scan_id": features.scan_id,
+        "place_id": features.place_id,
+        "category": features.category,
+        "sentences": features.sentences,
+        "object_sentences": features.object_sentences,
+        "labels": features.labels,
+    }
+    metadata = {"format": _FORMAT, "version": _VERSION, "facts": json.dumps(facts)}
+    part = path.with_name(path.name + ".part")
+    try:
+        save_file(arrays, part, metadata)
+        part.replace(path)
+    except (OSError, SafetensorError) as error:
+        raise TrainingError(f"features {path}: cannot be written, {type(error).__name__}: {error}.") from error
+
+
+def load_features(path: Path) -> RoomFeatures:
+    """Read one file.
+
+    Raises:
+        TrainingError: no such file, damaged, or not made by `save_features`.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
+                found = f"{metadata.get('format')} {metadata.get('version')}"
+                raise TrainingError(f"features {path}: expected {_FORMAT} {_VERSION}, got {found}; make them again.")
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        facts = json.loads(metadata["facts"])
+        arrays |= {name: arrays[name].astype(np.float32) for name in ("object_points", "cad_points")}
+        return RoomFeatures(
+            scan_id=facts["scan_id"],
+            place_id=facts["place_id"],
+            category=facts["category"],
+            sentences=tuple(facts["sentences"]),
+            object_sentences=tuple(tuple(texts) for texts in facts["object_sentences"]),
+            labels=tuple(facts["labels"]),
+            raster=arrays.get("raster"),
+            **{name: arrays[name] for name in _ARRAYS},
+        )
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise TrainingError(
+            f"features {path}: cannot be read, {type(error).__name__}: {error}; delete them and make them again."
+        ) from error
+
+
+def _tokens_of(views: Sequence[ScanView], tokenizer: ViewTokenizer) -> NDArray[np.float16]:
+    frames = [
+        RgbdFrame(stamp_ns=number, rgb=view.rgb, depth=view.depth, intrinsics=view.intrinsics)
+        for number, view in enumerate(views)
+    ]
+    tokens = [tokenizer.tokens(frame).astype(np.float16) for frame in frames]
+    return np.stack(tokens) if tokens else np.zeros((0, tokenizer.num_tokens, tokenizer.token_dim), np.float16)
+
+
+def _raster_of(scan: SceneScan) -> NDArray[np.uint8] | None:
+    if scan.floorplan is None:
+        return None
+    ink = rasterize(scan.floorplan.image, scan.floorplan.pixels_per_m)
+    return np.asarray(np.rint(ink * 255), np.uint8)
+
+
+def _locations_of(objects: Sequence[ScanObject]) -> Float32Array:
+    """(K, 6)."""
+    rows = [np.concatenate([scanned.center, scanned.size]) for scanned in objects]
+    return np.asarray(np.array(rows, np.float32).reshape(-1, 6))
+
+
+def _cloud_points(scan: SceneScan, mask: NDArray[np.bool_], rng: np.random.Generator) -> Float32Array | None:
+    return object_points(scan.points[mask], scan.colors[mask], rng) if mask.any() else None
+
+
+def _cad_points(scanned: ScanObject, rng: np.random.Generator) -> Float32Array | None:
+    return None if scanned.cad_points is None else object_points(scanned.cad_points, None, rng)
+
+
+def _stack(rows: Sequence[Float32Array | None]) -> Float32Array:
+    """(K, 128, 6), zero where there is nothing."""
+    empty = np.zeros((NUM_POINTS, 6), np.float32)
+    return np.asarray(np.stack([empty if row is None else row for row in rows]) if rows else empty[None][:0])
+
+
+def _crops_of(
+    objects: Sequence[ScanObject], views: Sequence[ScanView]
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:  # fmt: skip
+    """Crops of each object from the views that show most of it, and how many there are."""
+    crops = np.zeros((len(objects), MAX_CROPS, CROP_SIZE, CROP_SIZE, 3), np.uint8)
+    num_crops = np.zeros(len(objects), np.int64)
+    seen: dict[int, list[tuple[int, int]]] = {}
+    for number, view in enumerate(views):
+        if view.instance is not None:
+            for object_id, count in zip(*np.unique(view.instance, return_counts=True), strict=True):
+                seen.setdefault(int(object_id), []).append((-int(count), number))
+    for row, scanned in enumerate(objects):
+        best = [number for count, number in sorted(seen.get(scanned.object_id, [])) if -count >= _MIN_CROP_PIXELS]
+        for slot, number in enumerate(best[:MAX_CROPS]):
+            crops[row, slot] = crop_object(views[number], scanned.object_id)
+        num_crops[row] = min(len(best), MAX_CROPS)
+    return crops, num_crops
+
+
+def crop_object(view: ScanView, object_id: int) -> NDArray[np.uint8]:
+    """(32, 32, 3) uint8: the box around an object that is seen in a view, with a margin."""
+    assert view.instance is not None, "the caller knows that the object is seen"
+    rows, columns = np.nonzero(view.instance == object_id)
+    margin_y, margin_x = (1 + int(_CROP_MARGIN * np.ptp(along)) for along in (rows, columns))
+    top, left = max(rows.min() - margin_y, 0), max(columns.min() - margin_x, 0)
+    return object_crop(view.rgb[top : rows.max() + margin_y + 1, left : columns.max() + margin_x + 1])
