@@ -117,7 +117,9 @@ def test_answers_carry_their_evidence(localizer, answers, queries):
     keyframes = {k.keyframe_id: k for k in localizer.landmark_map.keyframes}
     for answer, item in zip(answers, queries, strict=True):
         assert answer.stamp_ns == item.frame.stamp_ns
-        assert [name for name, _ in answer.timings_ms] == ["encode", "retrieve", "match", "solve", "verify", "relative"]
+        assert [name for name, _ in answer.timings_ms] == [
+            "encode", "scenes", "retrieve", "match", "solve", "verify", "relative"
+        ]  # fmt: skip
         assert answer.latency_ms > 0
         assert sum(scene.probability for scene in answer.scenes) <= 1
         probabilities = [h.probability for h in answer.hypotheses]

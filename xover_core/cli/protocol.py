@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`xover protocol NAME`: compare patch features by a protocol of the literature, print the table."""
+"""`xover protocol NAME`: compare features by a protocol of the literature, print the table."""
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from xover_core.cli.arguments import Subparsers, add_topic_arguments, open_recording
-from xover_core.config import Settings
+from xover_core.cli.protocol_arguments import add_outputs, add_settings, publish, settings_from
+from xover_core.cli.scene_protocols import add_scene_protocols
 from xover_core.evaluation.protocols.protocol_settings import (
     LinearProbeSettings,
     PatchRetrievalSettings,
@@ -18,11 +18,10 @@ from xover_core.evaluation.protocols.protocol_settings import (
 
 if TYPE_CHECKING:
     from xover_core.datasets.rgbd_sequence import RgbdSequence
-    from xover_core.evaluation.protocols.protocol_report import ProtocolReport
 
-SettingsT = TypeVar("SettingsT", bound=Settings)
-
-_DESCRIPTION = "Compare patch features, baselines and ours, by a protocol of the literature (docs/protocols.md)."
+_DESCRIPTION = """\
+Compare features of patches, objects or scenes, baselines and ours, by a protocol of the literature
+(docs/protocols.md)."""
 _RECORDING = "folder or rosbag2 with depth and poses, or a folder that holds `map` and `query`, taken as one"
 _PATCH_RETRIEVAL = """\
 Patch retrieval as in Table 1 of LoCUS: in batches of overlapping frames of a recording with depth and poses, rank
@@ -41,18 +40,19 @@ trained and tested on frames in turns."""
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the verb and its protocols."""
-    parser = subparsers.add_parser("protocol", help="compare patch features by a protocol", description=_DESCRIPTION)
+    parser = subparsers.add_parser("protocol", help="compare features by a protocol", description=_DESCRIPTION)
     protocols = parser.add_subparsers(title="protocols", metavar="NAME", required=True)
     _add_patch_retrieval(protocols)
     _add_relative_pose(protocols)
     _add_linear_probe(protocols)
+    add_scene_protocols(protocols)
 
 
 def _add_patch_retrieval(protocols: Subparsers) -> None:
     parser = protocols.add_parser("patch-retrieval", help="average precision of patches", description=_PATCH_RETRIEVAL)
     _add_recording_arguments(parser)
-    _add_outputs(parser, "co-segmentation picture of the last feature of the table")
-    _add_settings(parser, PatchRetrievalSettings)
+    add_outputs(parser, "co-segmentation picture of the last feature of the table")
+    add_settings(parser, PatchRetrievalSettings)
     add_topic_arguments(parser)
     parser.set_defaults(run=run_patch_retrieval)
 
@@ -60,8 +60,8 @@ def _add_patch_retrieval(protocols: Subparsers) -> None:
 def _add_relative_pose(protocols: Subparsers) -> None:
     parser = protocols.add_parser("relative-pose", help="errors between pairs of views", description=_RELATIVE_POSE)
     _add_recording_arguments(parser)
-    _add_outputs(parser, "share of pairs by error")
-    _add_settings(parser, RelativePoseSettings)
+    add_outputs(parser, "share of pairs by error")
+    add_settings(parser, RelativePoseSettings)
     add_topic_arguments(parser)
     parser.set_defaults(run=run_relative_pose)
 
@@ -86,8 +86,8 @@ def _add_linear_probe(protocols: Subparsers) -> None:
         help="scannetv2-labels.combined.tsv (default: looked for in SEQUENCE_DIR and above)",
     )
     _add_models(parser)
-    _add_outputs(parser, "test frames, true and predicted objects, by the last feature of the table")
-    _add_settings(parser, LinearProbeSettings)
+    add_outputs(parser, "test frames, true and predicted objects, by the last feature of the table")
+    add_settings(parser, LinearProbeSettings)
     parser.set_defaults(run=run_linear_probe)
 
 
@@ -97,13 +97,13 @@ def run_patch_retrieval(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.feature_choice import baseline_features, encoder_features
     from xover_core.evaluation.protocols.patch_retrieval import measure_patch_retrieval
 
-    settings = _settings_from(args, PatchRetrievalSettings)
+    settings = settings_from(args, PatchRetrievalSettings)
     frames, notes = _site_frames(args)
     features = (*baseline_features(frames), *encoder_features(_models(args), frames, settings.rho))
     with frame_progress("patch retrieval") as progress:
         sequence = _open(args.recording, args)
         done = measure_patch_retrieval(sequence, features, settings, notes=notes, progress=progress)
-    _publish(args, done.report)
+    publish(args, done.report)
     if args.figure:
         from xover_core.evaluation.protocols.cosegmentation_figure import draw_cosegmentation
 
@@ -118,14 +118,14 @@ def run_relative_pose(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.relative_pose import measure_relative_pose
     from xover_core.evaluation.protocols.view_matchers import EncoderMatcher, OrbMatcher, SiftMatcher, ViewMatcher
 
-    settings = _settings_from(args, RelativePoseSettings)
+    settings = settings_from(args, RelativePoseSettings)
     frames, notes = _site_frames(args)
     encoders = [EncoderMatcher(name, encoder) for name, encoder in named_encoders(_models(args), frames)]
     with frame_progress("relative pose") as progress:
         sequence = _open(args.recording, args)
         matchers: tuple[ViewMatcher, ...] = (SiftMatcher(), OrbMatcher(), *encoders)
         done = measure_relative_pose(sequence, matchers, settings, notes=notes, progress=progress)
-    _publish(args, done.report)
+    publish(args, done.report)
     if args.figure:
         from xover_core.evaluation.protocols.pair_error_figure import draw_pair_errors
 
@@ -141,7 +141,7 @@ def run_linear_probe(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.linear_probe import make_task, measure_linear_probe
     from xover_core.evaluation.protocols.scan_labels import label_scan
 
-    settings = _settings_from(args, LinearProbeSettings)
+    settings = settings_from(args, LinearProbeSettings)
     with frame_progress("labelled views") as progress:
         if args.scan:
             scene = label_scan(args.scan, settings, label_table=args.label_table, progress=progress)
@@ -153,7 +153,7 @@ def run_linear_probe(args: argparse.Namespace) -> int:
     notes = (f"pca64 and -fitted: whitened on the {len(frames)} training frames",)
     with frame_progress("linear probe") as progress:
         done = measure_linear_probe(task, features, settings, notes=notes, progress=progress)
-    _publish(args, done.report)
+    publish(args, done.report)
     if args.figure:
         from xover_core.evaluation.protocols.probe_figure import draw_segmentation
 
@@ -177,32 +177,6 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         action="append",
         help="patch encoder of models/manifest.yaml; may be repeated (default: the settings' and all LoCUS models)",
     )
-
-
-def _add_outputs(parser: argparse.ArgumentParser, figure: str) -> None:
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write rows, settings and provenance")
-    parser.add_argument("--figure", metavar="FILE", type=Path, help=f"write a PNG: {figure}")
-
-
-def _add_settings(parser: argparse.ArgumentParser, settings_class: type[Settings]) -> None:
-    """One option for each field."""
-    group = parser.add_argument_group("settings of the protocol")
-    for field in dataclasses.fields(settings_class):  # type: ignore[arg-type]
-        flag, text = "--" + field.name.replace("_", "-"), field.metadata["text"] + " (default: %(default)s)"
-        options: dict[str, Any] = {"default": field.default, "help": text, "metavar": "X"}
-        if isinstance(field.default, bool):
-            group.add_argument(flag, action="store_true", help=field.metadata["text"])
-        elif isinstance(field.default, tuple):
-            group.add_argument(flag, type=float, nargs="+", **options)
-        else:
-            group.add_argument(flag, type=type(field.default), **options)
-
-
-def _settings_from(args: argparse.Namespace, settings_class: type[SettingsT]) -> SettingsT:
-    """Settings as given; ConfigError when a value is out of range."""
-    names = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
-    values = {name: getattr(args, name) for name in names}
-    return settings_class(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
 def _site_frames(args: argparse.Namespace) -> tuple[list[Any], tuple[str, ...]]:
@@ -229,12 +203,3 @@ def _models(args: argparse.Namespace) -> tuple[str, ...]:
     from xover_core.evaluation.protocols.feature_choice import default_models
 
     return tuple(args.model) if args.model else default_models()
-
-
-def _publish(args: argparse.Namespace, report: ProtocolReport[Any]) -> None:
-    """Print the table, write the JSON file."""
-    from xover_core.evaluation.protocols.protocol_report import format_report, write_report
-
-    print(format_report(report))
-    if args.json:
-        write_report(report, args.json)

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ class ModelEntry:
         radii: metres, finest first, of the patch descriptors that it makes.
         calibration_with_depth: weights of the pose probability for queries with depth; empty if never calibrated.
         calibration_without_depth: the same for queries without depth.
+        calibration_scene: of a scene encoder, (temperature, unknown similarity) of pairs of modalities, as
+            `image->text`: what was asked and what the scene has; empty if never calibrated.
         onnx: the same weights exported for ONNX Runtime, relative to the models folder; empty if never exported.
         onnx_sha256: of that file.
     """
@@ -44,6 +47,7 @@ class ModelEntry:
     radii: tuple[float, ...]
     calibration_with_depth: tuple[float, ...] = ()
     calibration_without_depth: tuple[float, ...] = ()
+    calibration_scene: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     onnx: str = ""
     onnx_sha256: str = ""
 
@@ -136,6 +140,10 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                 radii=tuple(float(radius) for radius in row["radii"]),
                 calibration_with_depth=tuple(float(w) for w in row.get("calibration_with_depth", ())),
                 calibration_without_depth=tuple(float(w) for w in row.get("calibration_without_depth", ())),
+                calibration_scene={
+                    str(pair): (float(temperature), float(unknown))
+                    for pair, (temperature, unknown) in row.get("calibration_scene", {}).items()
+                },
                 onnx=str(row.get("onnx", "")),
                 onnx_sha256=str(row.get("onnx_sha256", "")),
             )

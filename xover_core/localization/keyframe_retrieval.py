@@ -14,6 +14,8 @@ from xover_core.types import Float32Array, Scene, SceneMatch
 
 # More descriptors than this do not change the vocabulary, only the time to fit it.
 MAX_VOCABULARY_SAMPLES = 20_000
+# No scene is held to be less probable than this, so that every keyframe can still be found.
+MIN_SCENE_PROBABILITY = 1e-3
 # A scene is as similar as the mean of its best keyframes; one alone would let a chance likeness win.
 KEYFRAMES_PER_SCENE = 3
 
@@ -53,6 +55,17 @@ class KeyframeRetriever:
             for s, p, v in zip(present, probabilities, values, strict=True)
         ]
         return sorted(matches, key=lambda match: -match.probability)
+
+    def favor_scenes(self, similarities: Float32Array, scenes: Sequence[SceneMatch], weight: float) -> Float32Array:
+        """Similarities of the keyframes, raised where their scene is probable; none is excluded.
+
+        Args:
+            similarities: (K,) of the keyframes.
+            scenes: all of the map, with their probabilities.
+            weight: similarity that a keyframe gains when its scene is more probable by a factor e.
+        """
+        bonus = {s.scene_id: weight * np.log(max(s.probability, MIN_SCENE_PROBABILITY)) for s in scenes}
+        return np.asarray(similarities + np.array([bonus[int(i)] for i in self._scene_ids]), np.float32)
 
     def _scene_similarity(self, scene_id: int, similarities: Float32Array) -> float:
         """Mean similarity of the best keyframes of a scene."""

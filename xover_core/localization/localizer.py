@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xover_core.config import XoverSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
-from xover_core.errors import MapFormatError
+from xover_core.errors import MapFormatError, ModelError
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.geometry.transforms import invert, make_pose
@@ -41,6 +41,8 @@ from xover_core.localization.pose_candidates import (
 )
 from xover_core.localization.pose_hint import apply_hint, near_hint
 from xover_core.localization.pose_verification import views_towards
+from xover_core.localization.scene_belief import SceneBelief
+from xover_core.localization.scene_finder import SceneFinder, SceneQuery, find_scene_finder
 from xover_core.localization.scene_posterior import weigh_by_poses
 from xover_core.types import (
     Float32Array,
@@ -73,8 +75,20 @@ class FrameEvidence:
 class Localizer:
     """Localizes frames in one map. Not thread-safe; one worker owns it."""
 
-    def __init__(self, landmark_map: LandmarkMap, encoder: PatchEncoder, settings: XoverSettings) -> None:
+    def __init__(
+        self,
+        landmark_map: LandmarkMap,
+        encoder: PatchEncoder,
+        settings: XoverSettings,
+        scene_finder: SceneFinder | None = None,
+    ) -> None:
         """Make the map ready for search.
+
+        Args:
+            landmark_map: to localize in.
+            encoder: of patches, that made the map.
+            settings: all of them.
+            scene_finder: knows the embeddings of the map's scenes; None: scenes are told by their keyframes alone.
 
         Raises:
             MapFormatError: the map was made by another model, or has no keyframes.
@@ -92,6 +106,8 @@ class Localizer:
         self._landmarks = LandmarkMatcher(landmark_map.landmarks, settings.matching, settings.solver)
         self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
+        self._scene_finder = scene_finder
+        self._scene_belief = SceneBelief(scene_finder, settings) if scene_finder is not None else None
         self._hint: PoseHint | None = None
 
     @property
@@ -104,15 +120,31 @@ class Localizer:
 
         Frames are expected in order of time; a frame without odometry is answered by itself.
         """
-        evidence = self._examine(frame, self._hint)
+        evidence = self._examine(frame, self._hint, is_alone=False)
         result = self._belief.update(frame, decide(frame, evidence, self._settings.decision))
+        if self._scene_belief is not None:
+            self._scene_belief.note_state(result.state)
         if result.state is LocalizationState.LOCALIZED:
             self._hint = None
         return result
 
     def localize_image(self, frame: RgbdFrame) -> LocalizationResult:
         """Localize a single image, with or without depth; changes nothing in the localizer."""
-        return decide(frame, self._examine(frame, None), self._settings.decision)
+        return decide(frame, self._examine(frame, None, is_alone=True), self._settings.decision)
+
+    def find_scenes(self, query: SceneQuery) -> list[SceneMatch]:
+        """Rank the scenes of the map for a text, picture, floorplan or point cloud; changes nothing in the localizer.
+
+        Raises:
+            SensorDataError: nothing is filled in, or the text has no word.
+            ModelError: the map has no embeddings of this model, or the model does not know a modality.
+        """
+        if self._scene_finder is None:
+            raise ModelError(
+                f"map {self._map.header.map_id}: its scenes have no embeddings by model"
+                f" {self._settings.scene_encoder.model or '(none)'}; make them with `xover scene refresh`."
+            )
+        return self._scene_finder.find(query)
 
     def set_hint(self, hint: PoseHint) -> None:
         """Prefer hypotheses near this pose, until LOCALIZED or `reset`; a hint alone is never an answer."""
@@ -122,8 +154,10 @@ class Localizer:
         """Forget everything about where the robot is."""
         self._hint = None
         self._belief.reset()
+        if self._scene_belief is not None:
+            self._scene_belief.reset()
 
-    def _examine(self, frame: RgbdFrame, hint: PoseHint | None) -> FrameEvidence:
+    def _examine(self, frame: RgbdFrame, hint: PoseHint | None, *, is_alone: bool) -> FrameEvidence:
         """The figure of the method: encode, retrieve, match, solve, refine and verify."""
         # the seed depends on the frame alone, so that an answer does not depend on what was asked before
         rng = np.random.default_rng((self._settings.random_seed, frame.stamp_ns % 2**63))
@@ -131,9 +165,10 @@ class Localizer:
         query = self._encode(frame)
         clock.stage_done("encode")
         similarities = self._retriever.similarities(query.descriptors)
-        scenes = self._retriever.rank_scenes(similarities)
+        scenes = self._rank_scenes(frame, similarities, is_alone=is_alone)
+        clock.stage_done("scenes")
         from_landmarks = self._landmarks.solve(query, rng)
-        chosen = self._choose_views(similarities, from_landmarks, hint)
+        chosen = self._choose_views(self._favor_scenes(similarities, scenes), from_landmarks, hint)
         clock.stage_done("retrieve")
         matched = [self._match(query, view) for view in chosen]
         clock.stage_done("match")
@@ -171,6 +206,19 @@ class Localizer:
             points_camera=points,
             depth=frame.depth if has_depth else None,
         )
+
+    def _rank_scenes(self, frame: RgbdFrame, similarities: Float32Array, *, is_alone: bool) -> list[SceneMatch]:
+        """Scenes by likeness of their keyframes and, where they have embeddings, by those and over time."""
+        alike = self._retriever.rank_scenes(similarities)
+        if self._scene_belief is None:
+            return alike
+        return self._scene_belief.judge(frame, alike) if is_alone else self._scene_belief.update(frame, alike)
+
+    def _favor_scenes(self, similarities: Float32Array, scenes: Sequence[SceneMatch]) -> Float32Array:
+        """Similarities of the keyframes, raised in the likely scenes where scenes have embeddings."""
+        if self._scene_belief is None:
+            return similarities
+        return self._retriever.favor_scenes(similarities, scenes, self._settings.scene_belief.retrieval_weight)
 
     def _choose_views(
         self, similarities: Float32Array, from_landmarks: PoseCandidate | None, hint: PoseHint | None
@@ -313,4 +361,5 @@ def load_localizer(map_path: Path, settings: XoverSettings) -> Localizer:
             f"map {map_path}: its descriptors were made by model {header.model.name!r}, but setting encoder.model is"
             f" {settings.encoder.model!r}; use the map's model, or build the map again."
         )
-    return Localizer(landmark_map, make_encoder(settings.encoder, header.site_weights), settings)
+    encoder = make_encoder(settings.encoder, header.site_weights)
+    return Localizer(landmark_map, encoder, settings, find_scene_finder(landmark_map, settings, str(map_path)))

@@ -1,12 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Scenes ranked by likeness, and then by the poses that were found in them."""
+"""Probabilities of scenes: by Bayes' rule from what views say, and by the poses that were found in them."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
 
-from xover_core.types import PoseHypothesis, SceneMatch
+import numpy as np
+
+from xover_core.types import Float64Array, PoseHypothesis, SceneMatch
+
+
+def scene_prior(num_scenes: int, unknown_prior: float) -> Float64Array:
+    """(S + 1,) probabilities before looking: all scenes alike, and last, "none of these"."""
+    return np.append(np.full(num_scenes, (1 - unknown_prior) / max(num_scenes, 1)), unknown_prior)
+
+
+def bayes_update(prior: Float64Array, log_odds: Float64Array) -> Float64Array:
+    """(S + 1,) probabilities after a view.
+
+    Args:
+        prior: (S + 1,), positive, the last one of "none of these".
+        log_odds: (S,) that the view is of a scene rather than of none.
+    """
+    logits = np.log(prior) + np.append(log_odds, 0.0)
+    weights = np.exp(logits - logits.max())
+    return np.asarray(weights / weights.sum())
 
 
 def weigh_by_poses(scenes: Sequence[SceneMatch], hypotheses: Sequence[PoseHypothesis]) -> list[SceneMatch]:

@@ -21,7 +21,8 @@ from xover_core.datasets.procedural.bounds import object_boxes
 from xover_core.datasets.procedural.floorplan import draw_floorplan
 from xover_core.datasets.procedural.meshes import object_mesh
 from xover_core.datasets.procedural.renderer import RenderedView
-from xover_core.datasets.procedural.room_sentences import describe_freely, describe_object_freely
+from xover_core.datasets.procedural.room_facts import RoomFacts, read_room_facts
+from xover_core.datasets.procedural.room_sentences import write_object_text, write_room_text
 from xover_core.datasets.procedural.scene import Room, SceneObject
 from xover_core.datasets.procedural.sensor_noise import SensorNoise, sense_color, sense_depth
 from xover_core.datasets.procedural.sentences import Sentence, SentenceKind, describe_room
@@ -175,6 +176,8 @@ class _Scanner:
         upper = np.array([*room.upper, room.height]) + _BOX_MARGIN
         cloud = fuse_cloud(cloud_views, lower, upper, self._rng)
         sentences = describe_room(self.apartment, room.room_id, int(self._rng.integers(2**31)))
+        listed = [sentence.text for sentence in sentences if sentence.kind is SentenceKind.ROOM]
+        facts = read_room_facts(self.apartment, room.room_id)
         plan = draw_floorplan(self.apartment, room_id=room.room_id, pixels_per_m=_FLOORPLAN_PIXELS_PER_M)
         name = f"room-{self.apartment.seed:05d}-{room.room_id:02d}"
         return SceneScan(
@@ -184,10 +187,10 @@ class _Scanner:
             points=cloud.points,
             colors=cloud.colors,
             instance=cloud.instance,
-            objects=self._objects(room, cloud, sentences),
+            objects=self._objects(facts, cloud, sentences),
             views=views,
             floorplan=ScanFloorplan(image=plan.image, pixels_per_m=plan.pixels_per_m),
-            sentences=self._describe(room, sentences),
+            sentences=(*listed, *(write_room_text(facts, self._rng).text for _ in range(_NUM_DESCRIPTIONS))),
         )
 
     def _take(self, room: Room, proposals: ViewProposals, camera: CameraIntrinsics, wanted: int) -> list[ScanView]:
@@ -209,29 +212,21 @@ class _Scanner:
             T_scan_camera=proposal.T_map_camera,
         )
 
-    def _describe(self, room: Room, sentences: Sequence[Sentence]) -> tuple[str, ...]:
-        """What is said of the room as a whole: the template's sentence, and many in free English."""
-        listed = [sentence.text for sentence in sentences if sentence.kind is SentenceKind.ROOM]
-        free = [describe_freely(self.apartment, room.room_id, self._rng) for _ in range(_NUM_DESCRIPTIONS)]
-        return (*listed, *free)
-
-    def _objects(self, room: Room, cloud: ScanCloud, sentences: Sequence[Sentence]) -> tuple[ScanObject, ...]:
+    def _objects(self, facts: RoomFacts, cloud: ScanCloud, sentences: Sequence[Sentence]) -> tuple[ScanObject, ...]:
         """Furniture of the room of which enough was scanned."""
         ids, counts = np.unique(cloud.instance, return_counts=True)
         seen = set(ids[counts >= _MIN_OBJECT_POINTS].tolist())
         return tuple(
-            self._object(scene_object, [s.text for s in sentences if s.object_ids[:1] == (scene_object.object_id,)])
+            self._object(scene_object, facts, [s.text for s in sentences if s.object_ids[0] == scene_object.object_id])
             for scene_object in self.apartment.furniture
-            if scene_object.room_id == room.room_id and scene_object.object_id in seen
+            if scene_object.room_id == facts.room.room_id and scene_object.object_id in seen
         )
 
-    def _object(self, scene_object: SceneObject, sentences: Sequence[str]) -> ScanObject:
+    def _object(self, scene_object: SceneObject, facts: RoomFacts, sentences: Sequence[str]) -> ScanObject:
         """An object with its box, points on its mesh, and what is said of it."""
         boxes = object_boxes(scene_object)
         cad_points, _ = object_mesh(scene_object).sample(_CAD_POINTS, self._rng)
-        free = [
-            describe_object_freely(self.apartment, scene_object.object_id, self._rng) for _ in range(_NUM_REFERRALS)
-        ]
+        free = [write_object_text(facts, scene_object.object_id, self._rng).text for _ in range(_NUM_REFERRALS)]
         return ScanObject(
             object_id=scene_object.object_id,
             label=scene_object.object_class.label,

@@ -31,7 +31,7 @@ _FIT_VIEWS = 4
 _MAX_FIT_DESCRIPTORS = 20000
 
 
-class _Bag(Protocol):
+class SceneBag(Protocol):
     """Pictures and clouds -> (D,) of norm 1."""
 
     @property
@@ -102,7 +102,7 @@ class RootSiftBag:
 class ClassicalSceneEncoder:
     """Implements `SceneEncoder` for pictures and point clouds; its embeddings are as long as its bag."""
 
-    def __init__(self, name: str, bag: _Bag) -> None:
+    def __init__(self, name: str, bag: SceneBag) -> None:
         """Wrap a bag.
 
         Args:

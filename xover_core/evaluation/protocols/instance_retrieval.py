@@ -109,7 +109,7 @@ def measure_instance_retrieval(
     Raises:
         DatasetError: fewer than two places, or a damaged scan.
     """
-    table = embed_scans(source, encoders, settings, progress)
+    table = embed_scans(source, encoders, settings, only_objects=True, progress=progress)
     rows = [_make_row((CHANCE, ANY, ANY), _match_anything(table, settings), chance_of_objects)]
     found = {}
     for embedded in table.by_encoder:

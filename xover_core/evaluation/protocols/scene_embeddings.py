@@ -57,6 +57,9 @@ class EmbeddedScan:
     objects: dict[SceneModality, Float32Array]
 
 
+_NOTHING = EmbeddedScan(scenes={}, views=np.zeros((0, 0), np.float32), texts={}, objects={})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScanFacts:
     """What is known of a scan without an encoder; see `SceneScan`.
@@ -158,6 +161,8 @@ def embed_scans(
     source: ScanSource,
     encoders: Sequence[NamedSceneEncoder],
     settings: SceneProtocolSettings,
+    *,
+    only_objects: bool = False,
     progress: Progress = ignore_progress,
 ) -> SceneTable:
     """Read each scan once and embed it by every encoder.
@@ -166,6 +171,7 @@ def embed_scans(
         source: the scans.
         encoders: at least one.
         settings: how many places, views and sentences.
+        only_objects: leave out the scenes themselves, which take most of the time.
         progress: called with scans done and to come.
 
     Raises:
@@ -178,7 +184,8 @@ def embed_scans(
         views = choose_views(scan.views, settings.max_views, settings.seed)
         objects = object_inputs(scan, views[: settings.views])
         for each in by_encoder:
-            each.scans.append(_embed_scan(each, scan, views, objects, settings))
+            embedded = _NOTHING if only_objects else _embed_scene(each, scan, views, settings)
+            each.scans.append(_with_objects(each, embedded, objects))
     table = SceneTable(facts=tuple(facts), by_encoder=by_encoder)
     if len(set(table.places.tolist())) < 2:
         raise DatasetError(f"scans: expected at least two places to tell apart, got {len(set(table.places))}.")
@@ -213,31 +220,33 @@ def _facts_of(scan: SceneScan) -> ScanFacts:
     )
 
 
-def _embed_scan(
-    each: EmbeddedScans,
-    scan: SceneScan,
-    views: Sequence[ScanView],
-    objects: Sequence[ObjectInput],
-    settings: SceneProtocolSettings,
+def _embed_scene(
+    each: EmbeddedScans, scan: SceneScan, views: Sequence[ScanView], settings: SceneProtocolSettings
 ) -> EmbeddedScan:
-    """One scan by one encoder, in what both have."""
-    encoder = each.named.encoder
+    """A scan without its objects by one encoder, in what both have."""
     descriptions = _describe(each, views)
     texts = _embed_texts(each, scan, settings)
     scenes = _embed_whole(each, scan)
     if len(descriptions):
         with each.timing.of("pooling"):
-            scenes[SceneModality.IMAGE] = encoder.embed_views(descriptions[: settings.views])
+            scenes[SceneModality.IMAGE] = each.named.encoder.embed_views(descriptions[: settings.views])
     if settings.sentences in texts:
         scenes[SceneModality.TEXT] = texts[settings.sentences]
-    by_modality: dict[SceneModality, Float32Array] = {}
+    return EmbeddedScan(scenes=scenes, views=descriptions, texts=texts, objects={})
+
+
+def _with_objects(each: EmbeddedScans, embedded: EmbeddedScan, objects: Sequence[ObjectInput]) -> EmbeddedScan:
+    """Add the objects, and the scene of their CAD models."""
+    encoder = each.named.encoder
+    scenes = dict(embedded.scenes)
+    rows: dict[SceneModality, Float32Array] = {}
     for modality in OBJECT_MODALITIES if each.named.has_objects and objects else ():
         if modality in encoder.modalities:
             with each.timing.of(f"objects_{modality.value}"):
-                by_modality[modality], whole = encoder.embed_objects(objects, modality)
+                rows[modality], whole = encoder.embed_objects(objects, modality)
             if modality is SceneModality.CAD and whole.any():
                 scenes[modality] = whole
-    return EmbeddedScan(scenes=scenes, views=descriptions, texts=texts, objects=by_modality)
+    return EmbeddedScan(scenes=scenes, views=embedded.views, texts=embedded.texts, objects=rows)
 
 
 def _describe(each: EmbeddedScans, views: Sequence[ScanView]) -> Float32Array:

@@ -107,7 +107,7 @@ def measure_scene_graph_loc(
     Raises:
         DatasetError: fewer than two places, or a damaged scan.
     """
-    table = embed_scans(source, encoders, settings, progress)
+    table = embed_scans(source, encoders, settings, progress=progress)
     references = list(_references(table, settings))
     rows = [
         row

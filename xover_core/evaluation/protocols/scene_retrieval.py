@@ -60,11 +60,13 @@ class SceneRetrieval:
         report: rows of all pairs.
         ranks: (feature, query, reference) -> ranks of the same scan, of the rows that have them.
         num_candidates: scans that are ranked when nothing is missing.
+        standard_views: of an embedding of images where the name of its row says no number.
     """
 
     report: ProtocolReport[SceneRetrievalRow]
     ranks: dict[tuple[str, str, str], IntArray]
     num_candidates: int
+    standard_views: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,7 @@ def measure_scene_retrieval(
     Raises:
         DatasetError: fewer than two places, or a damaged scan.
     """
-    table = embed_scans(source, encoders, settings, progress)
+    table = embed_scans(source, encoders, settings, progress=progress)
     tasks = SceneTasks(table, settings)
     pairs = list(_pairs(table, settings))
     chance = tasks.chance()
@@ -115,6 +117,7 @@ def measure_scene_retrieval(
         report=_make_report(name, table, settings, tuple(rows), notes),
         ranks=ranks,
         num_candidates=round(chance.scene.candidates) if chance.scene else 0,
+        standard_views=settings.views,
     )
 
 
