@@ -26,7 +26,7 @@ from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
 _LAB_CELLS = (4, 10, 10)
 _LAB_LOW, _LAB_HIGH = np.array([0.0, 88.0, 88.0]), np.array([256.0, 168.0, 168.0])
 _SIFT_DIM, _SIFT_POINTS, _SIFT_HEIGHT = 128, 300, 240
-_NUM_WORDS = 64
+_NUM_WORDS = 32
 _FIT_VIEWS = 4
 _MAX_FIT_DESCRIPTORS = 20000
 

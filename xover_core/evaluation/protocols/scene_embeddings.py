@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xover_core.datasets.scan_source import ScanSource
 from xover_core.datasets.scene_scan import ScanView, SceneScan
-from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ObjectInput, SceneEncoder
+from xover_core.encoders.scene_encoder import ObjectInput, SceneEncoder
 from xover_core.errors import DatasetError
 from xover_core.evaluation.protocols.scan_inputs import choose_views, cloud_of, frame_of, object_inputs, sentences_of
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
@@ -195,7 +195,7 @@ def embed_scans(
 def embed_single_views(embedded: EmbeddedScan, encoder: SceneEncoder) -> Float32Array:
     """(V, D) of each view alone."""
     rows = [encoder.embed_views(view[None]) for view in embedded.views]
-    return np.stack(rows) if rows else np.zeros((0, EMBEDDING_DIM), np.float32)
+    return np.stack(rows) if rows else np.zeros((0, encoder.model.descriptor_dim), np.float32)
 
 
 def _chosen_scans(source: ScanSource, num_places: int, progress: Progress) -> Iterator[SceneScan]:

@@ -24,6 +24,7 @@ from xover_core.evaluation.protocols.embedding_sets import (
 )
 from xover_core.evaluation.protocols.protocol_report import Column, ProtocolReport
 from xover_core.evaluation.protocols.retrieval_metrics import (
+    BoolArray,
     IntArray,
     Recalls,
     best_ranks,
@@ -70,18 +71,20 @@ class SceneGraphLocRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Reference:
-    """What images are compared with, and the images.
+    """What images are compared with, and how similar they are to it.
 
     Attributes:
         feature: in tables.
-        vectors: of the candidates.
-        images: for each scan (V, D) single views.
-        num_own: so many of them, the first ones, are part of the scan's own reference and so no question to it.
+        name: of the set of embeddings.
+        present: (N,) scans that have it.
+        similarity: for each scan (V, N) of its single views to all scans.
+        num_own: so many views, the first ones, are part of the scan's own reference and so no question to it.
     """
 
     feature: str
-    vectors: EmbeddingSet
-    images: Sequence[Float32Array]
+    name: str
+    present: BoolArray
+    similarity: list[Float32Array]
     num_own: int
 
 
@@ -141,7 +144,13 @@ def _references(table: SceneTable, settings: SceneGraphLocSettings) -> Iterator[
             named += [(MEAN_OF_OBJECTS, item) for item in object_mean_sets(embedded)]
         for feature, item in named:
             seen = settings.views if SceneModality.IMAGE in item.sources else 0
-            yield _Reference(feature=feature, vectors=item, images=images, num_own=seen)
+            yield _Reference(
+                feature=feature,
+                name=item.name,
+                present=item.present,
+                similarity=[np.asarray(views @ item.vectors.T) for views in images],
+                num_own=seen,
+            )
 
 
 def _is_wanted(fused: EmbeddingSet) -> bool:
@@ -159,7 +168,7 @@ def _rows_of(
         chance = chance_recalls(np.ones_like(ranks), totals, IMAGE_KS)
         yield from _row(variant, count, CHANCE, ANY, chance)
     for each, ranks, totals in ranked:
-        yield from _row(variant, count, each.feature, each.vectors.name, recalls_of(ranks, totals, IMAGE_KS))
+        yield from _row(variant, count, each.feature, each.name, recalls_of(ranks, totals, IMAGE_KS))
 
 
 def _row(variant: str, count: int, feature: str, reference: str, recalls: Recalls | None) -> Iterator[SceneGraphLocRow]:
@@ -172,23 +181,22 @@ def _row(variant: str, count: int, feature: str, reference: str, recalls: Recall
 
 def _draw(variant: str, count: int, table: SceneTable, reference: _Reference, seed: int) -> dict[int, CandidateDraw]:
     """Candidates for the images of each scan, among the scans that have the reference."""
-    present = reference.vectors.present
+    num_images = np.array([len(rows) for rows in reference.similarity])
     if variant == CROSSOVER:
-        return draw_for_each_image(np.array([len(rows) for rows in reference.images]), present, count, seed)
+        return draw_for_each_image(num_images, reference.present, count, seed)
     draw = draw_static if variant == STATIC else draw_temporal
-    return draw(table.places, present, count, seed)
+    return draw(table.places, reference.present, count, seed)
 
 
 def _rank_images(reference: _Reference, draws: dict[int, CandidateDraw]) -> tuple[IntArray, IntArray]:
     """Ranks of the right scan for all images, and how many candidates each had."""
     ranks, totals = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    vectors = reference.vectors.vectors
     for index, draw in draws.items():
-        images = reference.images[index]
-        is_new = np.arange(len(images)) >= (reference.num_own if draw.target == index else 0)
-        others = np.broadcast_to(draw.others, (len(images), draw.others.shape[-1]))[is_new]
+        everything = reference.similarity[index]
+        num_own = reference.num_own if draw.target == index else 0
+        others = np.broadcast_to(draw.others, (len(everything), draw.others.shape[-1]))[num_own:]
         candidates = np.concatenate([np.full((len(others), 1), draw.target), others], axis=1)
-        similarity = np.einsum("vd,vcd->vc", images[is_new], vectors[candidates])
+        similarity = np.take_along_axis(everything[num_own:], candidates, axis=1)
         ranks.append(best_ranks(similarity, np.arange(candidates.shape[1]) == np.zeros((len(others), 1))))
         totals.append(np.full(len(others), candidates.shape[1], np.int64))
     return np.concatenate(ranks), np.concatenate(totals)
