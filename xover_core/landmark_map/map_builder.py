@@ -292,6 +292,7 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
             another model made it.
         ModelError: the model is unknown or its weights are missing.
     """
+    scene_encoder = make_scene_encoder(settings.scene_encoder)
     if append:
         storage = MapStorage.open(path, read_only=False)
     else:
@@ -300,7 +301,7 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
     try:
         if append:
             encoder = make_encoder(settings.encoder, storage.header.site_weights)
-        return MapBuilder(storage, encoder, settings.mapping, make_scene_encoder(settings.scene_encoder))
+        return MapBuilder(storage, encoder, settings.mapping, scene_encoder)
     except BaseException:
         storage.close()
         raise

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All embeddings of a map's scenes as one matrix for each modality, and what a query's embeddings say of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.landmark_map.scene_data import SceneEmbedding
+from xover_core.localization.scene_calibration import SceneCalibration
+from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch, SceneModality
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneEvidence:
+    """What a query says of S scenes.
+
+    Attributes:
+        log_odds: (S,) that the query is of the scene rather than of none; 0 = nothing said.
+        similarities: (S,) cosine similarity with the embedding that speaks loudest for the scene; 0 without any.
+        modalities: (S,) which embedding that is, as a row of `SceneModality`.
+    """
+
+    log_odds: Float64Array
+    similarities: Float32Array
+    modalities: NDArray[np.int64]
+
+
+class SceneIndex:
+    """Scenes of a map with their embeddings, made ready for search."""
+
+    def __init__(self, scenes: Sequence[Scene], embeddings: Sequence[SceneEmbedding]) -> None:
+        self.scenes = tuple(scenes)
+        rows = {scene.scene_id: row for row, scene in enumerate(self.scenes)}
+        self._matrices: dict[SceneModality, tuple[NDArray[np.int64], Float32Array]] = {}
+        for modality in SceneModality:
+            own = [e for e in embeddings if e.modality is modality and e.scene_id in rows]
+            if own:
+                vectors = np.stack([e.vector for e in own]).astype(np.float32)
+                self._matrices[modality] = np.array([rows[e.scene_id] for e in own], np.int64), vectors
+
+    @property
+    def modalities(self) -> frozenset[SceneModality]:
+        """Modalities that at least one scene has."""
+        return frozenset(self._matrices)
+
+    def similarities(self, embedding: Float32Array, modality: SceneModality) -> Float32Array:
+        """(S,) cosine of a (768,) embedding with those of the scenes in one modality; NaN where there is none."""
+        values = np.full(len(self.scenes), np.nan, np.float32)
+        if modality in self._matrices:
+            rows, vectors = self._matrices[modality]
+            values[rows] = vectors @ embedding
+        return values
+
+    def weigh(self, query: Mapping[SceneModality, Float32Array], calibration: SceneCalibration) -> SceneEvidence:
+        """What the embeddings of a query, by modality, say of each scene."""
+        num = len(self.scenes)
+        total = np.zeros(num)
+        loudest = np.full(num, -np.inf)
+        similarities, modalities = np.zeros(num, np.float32), np.zeros(num, np.int64)
+        order = list(SceneModality)
+        for asked, embedding in query.items():
+            for stored in self._matrices:
+                values = self.similarities(embedding, stored)
+                odds = calibration.of(asked, stored).log_odds(values)
+                total += odds
+                speaks = np.isfinite(values) & (odds > loudest)
+                loudest[speaks], similarities[speaks] = odds[speaks], values[speaks]
+                modalities[speaks] = order.index(stored)
+        return SceneEvidence(log_odds=total, similarities=similarities, modalities=modalities)
+
+    def matches(
+        self, probabilities: Float64Array, evidence: SceneEvidence, max_matches: int | None = None
+    ) -> list[SceneMatch]:
+        """Scenes, the most probable first.
+
+        Args:
+            probabilities: (S,) at least.
+            evidence: of the same query.
+            max_matches: the best so many; None = all.
+        """
+        names = list(SceneModality)
+        order = np.argsort(-probabilities[: len(self.scenes)], kind="stable")[:max_matches]
+        return [
+            SceneMatch(
+                scene_id=self.scenes[i].scene_id,
+                name=self.scenes[i].name,
+                probability=float(probabilities[i]),
+                similarity=float(evidence.similarities[i]),
+                modality=names[evidence.modalities[i]].value,
+            )
+            for i in order
+        ]
