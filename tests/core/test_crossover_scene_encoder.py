@@ -12,6 +12,7 @@ import pytest
 import torch
 from published_crossover import TINY_BERT, TINY_CROSSOVER, TINY_I2P_MAE, crossover_tensors, write_accelerate
 
+from xover_core.config import SceneEncoderSettings
 from xover_core.encoders.bicubic_resize import resize_bicubic
 from xover_core.encoders.crossover_scene_encoder import (
     CrossoverSceneEncoder,
@@ -20,6 +21,7 @@ from xover_core.encoders.crossover_scene_encoder import (
 )
 from xover_core.encoders.object_crops import crop_levels
 from xover_core.encoders.scene_encoder import ColoredPoints, ObjectInput, SceneEncoder
+from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.errors import ConfigError, ModelError, SensorDataError
 from xover_core.inference.crossover_files import (
     PublishedCrossoverSettings,
@@ -317,6 +319,10 @@ def test_files_are_found_and_read_when_needed(
     write_accelerate(folder, crossover_tensors(networks.unified))
     encoder = make_crossover_scene_encoder()
     assert encoder.model.name == "crossover-published"
+    for name in ("crossover-published", "crossover-released"):
+        made = make_scene_encoder(SceneEncoderSettings(model=name))
+        assert made is not None
+        assert made.model.name == name
     # small tensors under the published names
     with pytest.raises(ModelError, match=r"model\.safetensors: \d+ of its tensors do not fit"):
         encoder.embed_views(np.zeros((1, 3072), np.float32))

@@ -17,7 +17,8 @@ from xover_core.inference.crossover_files import PublishedCrossoverSettings, Pub
 from xover_core.inference.crossover_session import CrossOverSession
 from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
 
-MODEL_NAME = "crossover-published"
+MODEL_NAMES = {"corrected": "crossover-published", "released": "crossover-released"}
+"""Behaviour -> name of the model in settings and maps; see `PublishedCrossoverSettings`."""
 IMAGE_SIZE = 224
 NUM_OBJECT_POINTS = 1024
 MIN_OBJECT_POINTS = 50
@@ -50,8 +51,8 @@ class CrossoverSceneEncoder:
         self._session = session
         self._is_released = behaviour == "released"
         self._model = ModelInfo(
-            name=MODEL_NAME,
-            checksum=hashlib.sha256(f"{MODEL_NAME}/{behaviour}/{weights_sha256}".encode()).hexdigest(),
+            name=MODEL_NAMES[behaviour],
+            checksum=hashlib.sha256(f"{MODEL_NAMES[behaviour]}/{weights_sha256}".encode()).hexdigest(),
             descriptor_dim=EMBEDDING_DIM,
             radii=(),
         )

@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from xover_core.config import SceneEncoderSettings
+from xover_core.encoders.crossover_scene_encoder import MODEL_NAMES, make_crossover_scene_encoder
 from xover_core.encoders.scene_encoder import SceneEncoder
 from xover_core.errors import ModelError
+from xover_core.inference.crossover_files import PublishedCrossoverSettings
 from xover_core.inference.model_store import ModelEntry, model_entry
 
 _MAKERS: Mapping[str, Callable[[ModelEntry, SceneEncoderSettings], SceneEncoder]] = {}
@@ -21,6 +23,10 @@ def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
     """
     if not settings.model:
         return None
+    # the published CrossOver is several files, and so in no manifest
+    for behaviour, name in MODEL_NAMES.items():
+        if settings.model == name:
+            return make_crossover_scene_encoder(PublishedCrossoverSettings(behaviour=behaviour))
     entry = model_entry(settings.model)
     if entry.kind not in _MAKERS:
         raise ModelError(
