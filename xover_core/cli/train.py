@@ -5,38 +5,46 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xover_core.cli.arguments import Subparsers, add_own_settings_arguments, settings_over
+from xover_core.cli.arguments import SettingsT, Subparsers, add_own_settings_arguments, settings_over
 from xover_core.config_io import dump_settings, load_settings_over, override
 from xover_core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from xover_core.training.crossover_settings import CrossoverSettings
+    from xover_core.training.crossover_task import CrossoverTask
+    from xover_core.training.feature_folder import PlaceFeatures
     from xover_core.training.locus_settings import LocusSettings
-    from xover_core.training.processes import Processes
+    from xover_core.training.locus_task import LocusTask
     from xover_core.training.trainer import TrainingResult
+    from xover_core.training.training_settings import TrainerSettings
+    from xover_core.training.training_task import TrainingTask
 
 _DESCRIPTION = """\
 Train LoCUS patch features on folders of scenes (docs/training.md; `xover scenes` makes them). Ctrl-C or SIGTERM stops
 after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core.cli.main
 train locus ...`."""
 
+_CROSSOVER = """\
+Train the light CrossOver on folders of scans (docs/crossover.md; `xover scenes --rooms` makes them), one stage after
+another: --stage instance, then scene and unified with --start. Ctrl-C or SIGTERM stops after the current step; --resume
+goes on."""
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the verb and what it can train."""
     parser = subparsers.add_parser("train", help="train a network", description="Train a network (docs/training.md).")
-    tasks = parser.add_subparsers(title="tasks", metavar="TASK", required=True)
+    tasks = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
     _add_locus(tasks)
+    _add_crossover(tasks)
 
 
 def _add_locus(tasks: Subparsers) -> None:
     parser = tasks.add_parser("locus", help="LoCUS patch features", description=_DESCRIPTION)
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", metavar="DIR", type=Path, help="folder of the run")
-    target.add_argument("--show-settings", action="store_true", help="print all settings as YAML, and do nothing")
-    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors, with DIR/settings.yaml")
-    parser.add_argument("--overfit", action="store_true", help="train on the first batch only: its loss must vanish")
+    add_run_arguments(parser)
     parser.add_argument("--scenes", metavar="DIR", type=Path, nargs="+", help="folders of scenes to train on")
     parser.add_argument(
         "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scenes, to choose the best weights"
@@ -45,77 +53,145 @@ def _add_locus(tasks: Subparsers) -> None:
     parser.set_defaults(run=run_locus)
 
 
+def _add_crossover(tasks: Subparsers) -> None:
+    parser = tasks.add_parser("crossover", help="CrossOver scene embeddings", description=_CROSSOVER)
+    add_run_arguments(parser)
+    parser.add_argument(
+        "--scans", metavar="DIR", type=Path, nargs="+", help="folders of scans to train on: of `xover scenes --rooms`,"
+        " or trees of ScanNet or 3RScan",
+    )  # fmt: skip
+    parser.add_argument(
+        "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
+    )
+    parser.add_argument("--stage", help="instance, scene or unified (default: unified)")
+    parser.add_argument("--start", metavar="FILE", type=Path, help="weights of the stage before (best.safetensors)")
+    add_own_settings_arguments(parser)
+    parser.set_defaults(run=run_crossover)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where a run is kept, and whether it goes on; the same for every task."""
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", metavar="DIR", type=Path, help="folder of the run")
+    target.add_argument("--show-settings", action="store_true", help="print all settings as YAML, and do nothing")
+    parser.add_argument("--resume", action="store_true", help="go on from DIR/last.safetensors, with DIR/settings.yaml")
+    parser.add_argument("--overfit", action="store_true", help="train on the first batch only: its loss must vanish")
+
+
 def run_locus(args: argparse.Namespace) -> int:
     """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
-    settings = _locus_settings(args)
+    from xover_core.training.locus_settings import LocusSettings
+
+    settings = run_settings(args, LocusSettings(), {"data.scenes": args.scenes, "data.validation": args.validation})
     if args.show_settings:
         print(dump_settings(settings), end="")
         return 0
-    from xover_core.training.processes import Processes
-    from xover_core.training.run_folder import RunFolder
-    from xover_core.training.trainer import StopReason
-
-    RunFolder(args.out).check(resume=args.resume)
-    training_log = logging.getLogger("xover_core.training")
-    training_log.setLevel(min(training_log.getEffectiveLevel(), logging.INFO))
-    processes = Processes.join(settings.trainer.device)
-    try:
-        result = _train_locus(settings, args, processes)
-    finally:
-        processes.leave()
-    if processes.is_main:
-        _tell(result, args.out)
-    if result.reason is StopReason.INTERRUPTED:
-        raise KeyboardInterrupt
-    return 0
+    return run_task(args, settings.trainer, lambda: _make_locus(settings))
 
 
-def _locus_settings(args: argparse.Namespace) -> LocusSettings:
+def run_settings(
+    args: argparse.Namespace, settings: SettingsT, folders: Mapping[str, Sequence[Path] | None]
+) -> SettingsT:
     """Resolve default < those of the resumed run < file < single values and arguments.
+
+    Args:
+        args: of the command line.
+        settings: defaults of the task.
+        folders: of arguments of their own, by key of the settings.
 
     Raises:
         ConfigError: a file, key or value that is not accepted.
     """
-    from xover_core.training.locus_settings import LocusSettings
-
-    settings = LocusSettings()
     if args.resume and args.out:
         settings = load_settings_over(args.out / "settings.yaml", settings)
     settings = settings_over(args, settings)
-    values: dict[str, Any] = {}
-    if args.scenes:
-        values["data.scenes"] = [str(folder) for folder in args.scenes]
-    if args.validation:
-        values["data.validation"] = [str(folder) for folder in args.validation]
+    values: dict[str, Any] = {key: [str(path) for path in paths] for key, paths in folders.items() if paths}
     if args.overfit:
         values["trainer.overfit"] = True
     return override(settings, values)
 
 
-def _train_locus(settings: LocusSettings, args: argparse.Namespace, processes: Processes) -> TrainingResult:
-    """Make network and task, and train."""
+def run_task(args: argparse.Namespace, settings: TrainerSettings, make_task: Callable[[], TrainingTask[Any]]) -> int:
+    """Train what `make_task` makes; KeyboardInterrupt after a clean stop by Ctrl-C."""
     from xover_core.evaluation.provenance import log_provenance
+    from xover_core.training.processes import Processes
+    from xover_core.training.run_folder import RunFolder
+    from xover_core.training.trainer import StopReason, Trainer
+    from xover_core.training.training_task import seed_everything
+
+    RunFolder(args.out).check(resume=args.resume)
+    training_log = logging.getLogger("xover_core.training")
+    training_log.setLevel(min(training_log.getEffectiveLevel(), logging.INFO))
+    processes = Processes.join(settings.device)
+    try:
+        seed_everything(settings.seed)
+        trainer = Trainer(make_task(), settings, args.out, processes=processes)
+        if processes.is_main:
+            log_provenance(args.out)
+        result = trainer.run(resume=args.resume)
+    finally:
+        processes.leave()
+    if processes.is_main:
+        _tell(result, args.out, args.task)
+    if result.reason is StopReason.INTERRUPTED:
+        raise KeyboardInterrupt
+    return 0
+
+
+def _make_locus(settings: LocusSettings) -> LocusTask:
+    """Network and data of LoCUS."""
     from xover_core.training.locus_networks import make_locus_network
     from xover_core.training.locus_task import LocusTask
     from xover_core.training.scene_folder import SceneFolder
     from xover_core.training.scene_source import MixedScenes
-    from xover_core.training.trainer import Trainer
-    from xover_core.training.training_task import seed_everything
 
     data = settings.data
     if not data.scenes:
         raise ConfigError("setting data.scenes: nothing to train on; name folders of scenes with --scenes.")
     scenes = MixedScenes([SceneFolder(Path(folder)) for folder in data.scenes])
     validation = MixedScenes([SceneFolder(Path(folder)) for folder in data.validation]) if data.validation else None
-    seed_everything(settings.trainer.seed)
-    task = LocusTask(make_locus_network(settings.network, scenes), scenes, validation, settings)
-    trainer = Trainer(task, settings.trainer, args.out, processes=processes)
-    if processes.is_main:
-        log_provenance(args.out)
-    return trainer.run(resume=args.resume)
+    return LocusTask(make_locus_network(settings.network, scenes), scenes, validation, settings)
 
 
-def _tell(result: TrainingResult, folder: Path) -> None:
+def run_crossover(args: argparse.Namespace) -> int:
+    """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
+    from xover_core.training.crossover_settings import CrossoverSettings
+
+    defaults = CrossoverSettings()
+    settings = run_settings(args, defaults, {"data.scans": args.scans, "data.validation": args.validation})
+    values = {"stage": args.stage, "data.start": str(args.start) if args.start else None}
+    settings = override(settings, {key: value for key, value in values.items() if value is not None})
+    if args.show_settings:
+        print(dump_settings(settings), end="")
+        return 0
+    return run_task(args, settings.trainer, lambda: _make_crossover(settings))
+
+
+def _make_crossover(settings: CrossoverSettings) -> CrossoverTask:
+    """Network and data of the light CrossOver."""
+    from xover_core.training.crossover_task import CrossoverTask, make_light
+
+    if not settings.data.scans:
+        raise ConfigError("setting data.scans: nothing to train on; name folders of scans with --scans.")
+    places = _read_places(settings.data.scans)
+    validation = _read_places(settings.data.validation) if settings.data.validation else None
+    return CrossoverTask(make_light(), places, validation, settings)
+
+
+def _read_places(folders: Sequence[str]) -> PlaceFeatures:
+    """Scans with their features, which are made once, beside the scans."""
+    from xover_core.cli.progress import frame_progress
+    from xover_core.datasets.open_scans import open_scans
+    from xover_core.training.feature_folder import FEATURES_FOLDER, PlaceFeatures, extract_missing
+
+    paths: list[Path] = []
+    for folder in folders:
+        with frame_progress(f"features of {folder}", "scans") as progress:
+            paths += extract_missing(open_scans(Path(folder)), Path(folder) / FEATURES_FOLDER, progress)
+    return PlaceFeatures(paths)
+
+
+def _tell(result: TrainingResult, folder: Path, task: str) -> None:
     """How it ended, and how to go on."""
     from xover_core.training.trainer import StopReason
 
@@ -123,4 +199,4 @@ def _tell(result: TrainingResult, folder: Path) -> None:
     if result.best_score is not None:
         print(f"best score {result.best_score:.4f} after step {result.best_step}: {folder / 'best.safetensors'}")
     if result.reason is not StopReason.FINISHED:
-        print(f"go on with: xover train locus --out {folder} --resume")
+        print(f"go on with: xover train {task} --out {folder} --resume")

@@ -86,6 +86,7 @@ class LightCrossover(nn.Module):
         self.text = LightTextNetwork(out_dim=_TEXT_DIM)
         self.object_points = PointsNetwork(shape.point_dim, out_dim=OBJECT_DIM)
         self.object_cad = PointsNetwork(shape.point_dim, out_dim=OBJECT_DIM)
+        self.object_text = LightTextNetwork(width=96, layers=1, out_dim=OBJECT_DIM)
         self.object_crops = RasterNetwork(3, (32, 64, 96), OBJECT_DIM)
         self.objects = InstanceEncoder(_instance_shape(shape.out_dim))
         self.fusion = WeightedFusion(len(OBJECT_MODALITIES))
@@ -136,7 +137,7 @@ class LightCrossover(nn.Module):
             SceneModality.POINT_CLOUD: self.object_points(objects.points, sizes[SceneModality.POINT_CLOUD]),
             SceneModality.CAD: self.object_cad(objects.cad_points, sizes[SceneModality.CAD]),
             SceneModality.IMAGE: self.object_crops(objects.crops),
-            SceneModality.TEXT: self.text(objects.words),
+            SceneModality.TEXT: self.object_text(objects.words),
         }
         features = {m: _spread(values, masks[m]) for m, values in rows.items()}
         locations = dict.fromkeys(self.objects.shape.located, _centred(objects.locations, masks))
@@ -153,12 +154,7 @@ class LightCrossover(nn.Module):
 
 def _instance_shape(out_dim: int) -> InstanceShape:
     """A small instance encoder, in which CAD models attend to each other too."""
-    dims = {
-        SceneModality.POINT_CLOUD: OBJECT_DIM,
-        SceneModality.CAD: OBJECT_DIM,
-        SceneModality.IMAGE: OBJECT_DIM,
-        SceneModality.TEXT: _TEXT_DIM,
-    }
+    dims = dict.fromkeys(OBJECT_MODALITIES, OBJECT_DIM)
     return InstanceShape(
         feature_dims=dims,
         head_widths=dict.fromkeys(dims, 192),

@@ -21,6 +21,9 @@ from xover_core.training.room_features import (
 VIEW_BACKBONE = "locus-compact"
 """Model of models/manifest.yaml whose features views are described by."""
 
+FEATURES_FOLDER = "features"
+"""Folder beside the scans in which their features are kept."""
+
 Progress = Callable[[int, int], None]
 """Called with (scans done, all scans)."""
 

@@ -215,9 +215,13 @@ class _Scanner:
     def _objects(self, facts: RoomFacts, cloud: ScanCloud, sentences: Sequence[Sentence]) -> tuple[ScanObject, ...]:
         """Furniture of the room of which enough was scanned."""
         ids, counts = np.unique(cloud.instance, return_counts=True)
+        referrals: dict[int, list[str]] = {}
+        for sentence in sentences:
+            if sentence.kind is not SentenceKind.ROOM:
+                referrals.setdefault(sentence.object_ids[0], []).append(sentence.text)
         seen = set(ids[counts >= _MIN_OBJECT_POINTS].tolist())
         return tuple(
-            self._object(scene_object, facts, [s.text for s in sentences if s.object_ids[0] == scene_object.object_id])
+            self._object(scene_object, facts, referrals.get(scene_object.object_id, ()))
             for scene_object in self.apartment.furniture
             if scene_object.room_id == facts.room.room_id and scene_object.object_id in seen
         )
