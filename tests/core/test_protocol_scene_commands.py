@@ -12,10 +12,10 @@ from made_up_scene_scans import MadeUpScans
 
 from xover_core.cli.main import main
 from xover_core.datasets.scan_file import SCAN_SUFFIX, save_scan
-from xover_core.evaluation.protocols import scene_encoder_choice
+from xover_core.evaluation.protocols import classical_scenes, cloud_views, scene_encoder_choice
 from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
 
-NUM_ROOMS, NUM_RESCANS = 8, 5
+NUM_ROOMS, NUM_RESCANS = 7, 4
 # A picture with content has grey values that differ by more than this.
 MIN_CONTRAST = 10
 
@@ -27,6 +27,14 @@ def scans(tmp_path_factory):
     for index, name in enumerate(source.ids):
         save_scan(source.scan(index), folder / f"{name}{SCAN_SUFFIX}")
     return folder
+
+
+@pytest.fixture
+def quick_classical(monkeypatch):
+    """What the classical descriptors are worth does not matter here; they take their time."""
+    monkeypatch.setattr(cloud_views, "NUM_DIRECTIONS", 1)
+    monkeypatch.setattr(classical_scenes, "SIFT_HEIGHT", 48)
+    monkeypatch.setattr(classical_scenes, "NUM_WORDS", 4)
 
 
 @pytest.fixture
@@ -45,7 +53,7 @@ def run(tmp_path, *arguments):
     return json.loads(json_path.read_text())
 
 
-def test_scene_retrieval(scans, tmp_path, capsys, fake_model):
+def test_scene_retrieval(scans, tmp_path, capsys, fake_model, quick_classical):
     written = run(tmp_path, "scene-retrieval", scans, "--views", 4, "--scene-model", "paint")
     assert f"{NUM_ROOMS} places, {NUM_ROOMS + NUM_RESCANS} scans, 4 views" in capsys.readouterr().out
     rows = {(row["feature"], row["query"], row["reference"]): row["scores"] for row in written["rows"]}
@@ -82,12 +90,14 @@ def test_scene_graph_loc(scans, tmp_path, capsys, fake_model):
 
 
 def test_fewer_places(scans, tmp_path, fake_model):
-    written = run(tmp_path, "scene-retrieval", scans, "--num-scenes", 3, "--no-classical")
+    written = run(tmp_path, "instance-retrieval", scans, "--num-scenes", 3, "--no-classical")
     assert written["facts"]["places"] == 3
 
 
 def test_the_same_numbers_again(scans, tmp_path, fake_model):
-    first, second = (run(tmp_path, "scene-graph-loc", scans, "--no-classical")["rows"] for _ in range(2))
+    first, second = (
+        run(tmp_path, "scene-graph-loc", scans, "--no-classical", "--candidates", 4)["rows"] for _ in range(2)
+    )
     assert first == second
 
 

@@ -25,8 +25,8 @@ from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
 # Cells of L, a and b: lightness is the least stable of them.
 _LAB_CELLS = (4, 10, 10)
 _LAB_LOW, _LAB_HIGH = np.array([0.0, 88.0, 88.0]), np.array([256.0, 168.0, 168.0])
-_SIFT_DIM, _SIFT_POINTS, _SIFT_HEIGHT = 128, 300, 240
-_NUM_WORDS = 32
+SIFT_HEIGHT, NUM_WORDS = 240, 32
+_SIFT_DIM, _SIFT_POINTS = 128, 300
 _FIT_VIEWS = 4
 _MAX_FIT_DESCRIPTORS = 20000
 
@@ -172,17 +172,18 @@ def fit_words(scans: Sequence[SceneScan], seed: int) -> Float32Array:
         SensorDataError: not one keypoint in any of them.
     """
     rng = np.random.default_rng(seed)
-    described = np.concatenate([keypoint_descriptors(picture) for scan in scans for picture in _pictures(scan, seed)])
+    parts = [keypoint_descriptors(picture) for scan in scans for picture in _pictures(scan, seed)]
+    described = np.concatenate([np.zeros((0, _SIFT_DIM), np.float32), *parts])
     if not len(described):
         raise SensorDataError(f"vocabulary: expected pictures with content, got none in {len(scans)} scans.")
-    return fit_vocabulary(rng.permutation(described)[:_MAX_FIT_DESCRIPTORS], _NUM_WORDS, rng)
+    return fit_vocabulary(rng.permutation(described)[:_MAX_FIT_DESCRIPTORS], NUM_WORDS, rng)
 
 
 def keypoint_descriptors(rgb: NDArray[np.uint8]) -> Float32Array:
     """(N, 128) RootSIFT at the strongest keypoints of a picture, at height 240."""
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    width = max(1, round(gray.shape[1] * _SIFT_HEIGHT / gray.shape[0]))
-    gray = cv2.resize(gray, (width, _SIFT_HEIGHT), interpolation=cv2.INTER_AREA)
+    width = max(1, round(gray.shape[1] * SIFT_HEIGHT / gray.shape[0]))
+    gray = cv2.resize(gray, (width, SIFT_HEIGHT), interpolation=cv2.INTER_AREA)
     _, found = cv2.SIFT.create(_SIFT_POINTS).detectAndCompute(gray, None)
     return np.zeros((0, _SIFT_DIM), np.float32) if found is None else root_sift(found)
 
