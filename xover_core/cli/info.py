@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from xover_core.cli.arguments import Subparsers
 
 if TYPE_CHECKING:
+    from xover_core.landmark_map.landmark_map import LandmarkMap
     from xover_core.types import Landmarks
 
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         ("frame", header.frame_id),
         ("size", f"{content.size_bytes / 1e6:.1f} MB"),
         ("model", f"{model.name}, {model.descriptor_dim} values, radii {radii} m, checksum {model.checksum[:16]}"),
+        ("scene model", _describe_scene_model(content)),
         ("keyframes", str(len(content.keyframes))),
         ("landmarks", _describe_landmarks(content.landmarks)),
         ("scenes", str(len(content.scenes))),
@@ -44,6 +46,14 @@ def run(args: argparse.Namespace) -> int:
     width = max(len(what) for what, _ in rows)
     print("\n".join(f"{what:<{width}}  {value}" for what, value in rows))
     return 0
+
+
+def _describe_scene_model(content: LandmarkMap) -> str:
+    """Whose embeddings the scenes have."""
+    model = content.header.scene_model
+    if model is None:
+        return "none; `xover scene refresh` embeds the scenes"
+    return f"{model.name}, {len(content.scene_embeddings)} embeddings, checksum {model.checksum[:16]}"
 
 
 def _describe_landmarks(landmarks: Landmarks) -> str:

@@ -10,14 +10,28 @@ import sys
 from collections.abc import Sequence
 
 import xover_core
-from xover_core.cli import adapt, bag, config, demo, evaluate, info, localize, map, protocol, scenes, train
+from xover_core.cli import (
+    adapt,
+    bag,
+    config,
+    demo,
+    evaluate,
+    info,
+    localize,
+    map,
+    protocol,
+    query,
+    scene,
+    scenes,
+    train,
+)
 from xover_core.errors import XoverError
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_VERBS = (demo, map, localize, evaluate, info, config, bag, protocol, scenes, train, adapt)
+_VERBS = (demo, map, localize, query, scene, evaluate, info, config, bag, protocol, scenes, train, adapt)
 
 
 def make_parser() -> argparse.ArgumentParser:

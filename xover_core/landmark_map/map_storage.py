@@ -253,6 +253,11 @@ class MapStorage:
             finally:
                 self._sqlite.execute("ROLLBACK")
 
+    def load_scenes(self) -> tuple[Scene, ...]:
+        """All scenes, by id."""
+        with map_errors(self.path, "be read"):
+            return self._tables.read_scenes()
+
     def load_keyframes(self, scene_id: int) -> tuple[Keyframe, ...]:
         """The keyframes of one scene, by id.
 

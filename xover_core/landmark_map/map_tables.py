@@ -78,17 +78,20 @@ class MapTables:
     def read_map(self, header: MapHeader, size_bytes: int) -> LandmarkMap:
         """Everything; needs a transaction around it, since it goes through several tables."""
         dim = header.model.descriptor_dim
-        rows = self._sqlite.execute("SELECT * FROM scene ORDER BY scene_id")
-        scenes = tuple(map_rows.read_scene(row) for row in rows)
         blocks = list(self.read_landmark_blocks(dim))
         return LandmarkMap(
             header=header,
-            scenes=scenes,
+            scenes=self.read_scenes(),
             keyframes=tuple(self.read_keyframes(dim)),
             landmarks=concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, header.model.radii[0]),
             size_bytes=size_bytes,
             scene_embeddings=self._scenes.read_embeddings(),
         )
+
+    def read_scenes(self) -> tuple[Scene, ...]:
+        """All scenes by id."""
+        rows = self._sqlite.execute("SELECT * FROM scene ORDER BY scene_id")
+        return tuple(map_rows.read_scene(row) for row in rows)
 
     def landmark_bytes(self) -> int:
         """Bytes of all landmarks."""

@@ -165,3 +165,33 @@ def refresh_scenes(
     update = SceneDescriber(encoder, settings).complete(keyframes, storage.scenes.read_sources(), report)
     storage.scenes.replace_derived(encoder.model, update)
     return update
+
+
+def tell_scene(
+    storage: MapStorage, encoder: SceneEncoder | None, told: Sequence[SceneSource], *, replace: bool = False
+) -> bool:
+    """Add what a user tells of one scene, so that the scene is found by it.
+
+    Args:
+        storage: open for writing; another process may map at the same time.
+        encoder: that embeds it; without one, or with another one than the map's, only the words are kept.
+        told: texts or a drawing of one scene, at least one.
+        replace: forget what was told of the scene before.
+
+    Returns:
+        Whether it was embedded.
+
+    Raises:
+        MapFormatError: no such scene.
+        SensorDataError: the encoder finds no word in a text.
+    """
+    scene_id = told[0].scene_id
+    if encoder is None or not has_scene_model(storage.scenes.model or encoder.model, encoder.model, str(storage.path)):
+        storage.scenes.describe(scene_id, told, [], replace=replace)
+        return False
+    before = () if replace else [s for s in storage.scenes.read_sources() if s.scene_id == scene_id]
+    new_kinds = {source.modality for source in told}
+    embeddings = embed_told(encoder, [s for s in (*before, *told) if s.modality in new_kinds])
+    storage.scenes.begin_model(encoder.model)
+    storage.scenes.describe(scene_id, told, embeddings, replace=replace)
+    return {e.modality for e in embeddings} == new_kinds
