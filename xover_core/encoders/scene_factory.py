@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping
 
 from xover_core.config import SceneEncoderSettings
 from xover_core.encoders.crossover_scene_encoder import MODEL_NAMES, make_crossover_scene_encoder
+from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.scene_encoder import SceneEncoder
+from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError
+from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.crossover_files import PublishedCrossoverSettings
 from xover_core.inference.model_store import ModelEntry, model_entry
-
-_MAKERS: Mapping[str, Callable[[ModelEntry, SceneEncoderSettings], SceneEncoder]] = {}
 
 
 def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
@@ -34,3 +35,20 @@ def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
             " in scene_encoder.model."
         )
     return _MAKERS[entry.kind](entry, settings)
+
+
+def _make_light(entry: ModelEntry, settings: SceneEncoderSettings) -> SceneEncoder:  # noqa: ARG001 - as all makers
+    """The light family; its views are described by the features of a patch encoder."""
+    backbone = model_entry(VIEW_BACKBONE)
+    # torch, only where such a model is asked for
+    from xover_core.inference.light_session import make_light_session
+
+    return LightSceneEncoder(
+        name=entry.name,
+        weights_sha256=f"{entry.sha256}/{backbone.sha256}",
+        session=make_light_session(entry.name),
+        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
+    )
+
+
+_MAKERS: Mapping[str, Callable[[ModelEntry, SceneEncoderSettings], SceneEncoder]] = {"light-crossover": _make_light}

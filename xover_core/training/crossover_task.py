@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xover_core.encoders.cloud_voxels import VOXEL_DIM
+from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE
 from xover_core.encoders.object_inputs import POINT_DIM
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import TrainingError
@@ -21,7 +22,7 @@ from xover_core.networks.light_crossover import LightCrossover, LightShape
 from xover_core.training.contrastive_loss import Masks, Temperature, instance_loss, scene_loss, symmetric_info_nce
 from xover_core.training.crossover_settings import CrossoverSettings
 from xover_core.training.crossover_validation import measure_objects, measure_scenes
-from xover_core.training.feature_folder import VIEW_BACKBONE, PlaceFeatures
+from xover_core.training.feature_folder import PlaceFeatures
 from xover_core.training.room_batches import RoomBatch, RoomSampler, SceneTensors, make_batch
 from xover_core.types import SceneModality
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from xover_core.datasets.scan_source import ScanSource
+from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import TrainingError
 from xover_core.inference.compact_session import make_compact_session
@@ -17,9 +18,6 @@ from xover_core.training.room_features import (
     load_features,
     save_features,
 )
-
-VIEW_BACKBONE = "locus-compact"
-"""Model of models/manifest.yaml whose features views are described by."""
 
 FEATURES_FOLDER = "features"
 """Folder beside the scans in which their features are kept."""

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The light CrossOver behind `SceneEncoder`: what its networks see of each modality."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xover_core.encoders.cloud_voxels import voxelize
+from xover_core.encoders.floorplan_raster import rasterize
+from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
+from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
+from xover_core.encoders.text_tokens import batch_tokens, tokenise
+from xover_core.encoders.view_tokens import ViewTokenizer
+from xover_core.errors import ModelError, SensorDataError
+from xover_core.inference.light_arrays import ObjectArrays
+from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+
+if TYPE_CHECKING:
+    from xover_core.inference.light_session import LightSession
+
+VIEW_BACKBONE = "locus-compact"
+"""Model of models/manifest.yaml whose features views are described by."""
+
+_OBJECT_MODALITIES = (SceneModality.POINT_CLOUD, SceneModality.CAD, SceneModality.IMAGE, SceneModality.TEXT)
+
+
+class LightSceneEncoder:
+    """Implements `SceneEncoder`. Views without depth are described too, less well."""
+
+    def __init__(self, *, name: str, weights_sha256: str, session: LightSession, tokenizer: ViewTokenizer) -> None:
+        """Make an encoder.
+
+        Args:
+            name: of the model.
+            weights_sha256: of its weights and those of the views' backbone.
+            session: runs the networks.
+            tokenizer: what the networks see of a view.
+
+        Raises:
+            ModelError: the tokenizer's tokens are not those that the network was trained with.
+        """
+        if tokenizer.token_dim != session.token_dim:
+            raise ModelError(
+                f"model {name!r}: expected views of {session.token_dim} numbers a token, {VIEW_BACKBONE!r} gives"
+                f" {tokenizer.token_dim}; take both models from one release."
+            )
+        self._session = session
+        self._tokenizer = tokenizer
+        self._model = ModelInfo(
+            name=name,
+            checksum=hashlib.sha256(f"{name}/{weights_sha256}".encode()).hexdigest(),
+            descriptor_dim=EMBEDDING_DIM,
+            radii=(),
+        )
+
+    @property
+    def model(self) -> ModelInfo:
+        """See `SceneEncoder.model`."""
+        return self._model
+
+    @property
+    def modalities(self) -> frozenset[SceneModality]:
+        """All of them."""
+        return frozenset(SceneModality)
+
+    def describe_view(self, frame: RgbdFrame) -> Float32Array:
+        """See `SceneEncoder.describe_view`."""
+        return self._session.describe_view(self._tokenizer.tokens(frame))
+
+    def embed_views(self, views: Float32Array) -> Float32Array:
+        """See `SceneEncoder.embed_views`.
+
+        Raises:
+            SensorDataError: there is no view.
+        """
+        if not len(views):
+            raise SensorDataError("scene of views: expected at least one view, got none.")
+        return self._session.embed_views(np.asarray(views, np.float32))
+
+    def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:
+        """See `SceneEncoder.embed_point_cloud`."""
+        voxels = voxelize(cloud.points, cloud.colors)
+        return self._session.embed_cloud(voxels.coordinates, voxels.features)
+
+    def embed_floorplan(self, image: NDArray[np.uint8], pixels_per_m: float | None = None) -> Float32Array:
+        """See `SceneEncoder.embed_floorplan`.
+
+        Raises:
+            SensorDataError: no picture, empty paper, or a scale that is not positive.
+        """
+        return self._session.embed_floorplan(rasterize(image, pixels_per_m))
+
+    def embed_text(self, text: str) -> Float32Array:
+        """See `SceneEncoder.embed_text`."""
+        return self._session.embed_text(tokenise(text))
+
+    def embed_objects(
+        self, objects: Sequence[ObjectInput], modality: SceneModality
+    ) -> tuple[Float32Array, Float32Array]:
+        """See `SceneEncoder.embed_objects`.
+
+        Raises:
+            SensorDataError: objects are not described by floorplans.
+        """
+        if modality not in _OBJECT_MODALITIES:
+            raise SensorDataError(f"objects: expected a modality of objects, got {modality.value}.")
+        arrays = _arrays_of(objects, modality)
+        if not arrays.masks[modality].any():
+            return np.zeros((len(objects), EMBEDDING_DIM), np.float32), np.zeros(EMBEDDING_DIM, np.float32)
+        return self._session.embed_objects(arrays, modality)
+
+
+def _arrays_of(objects: Sequence[ObjectInput], modality: SceneModality) -> ObjectArrays:
+    """What the networks see of the objects in one modality; nothing of the others."""
+    rng = np.random.default_rng(0)
+    masks = {m: np.zeros(len(objects), bool) for m in _OBJECT_MODALITIES}
+    masks[modality] = np.array([_has(one, modality) for one in objects], bool)
+    chosen = [one for one, is_there in zip(objects, masks[modality], strict=True) if is_there]
+    points = np.zeros((0, NUM_POINTS, POINT_DIM), np.float32)
+    clouds, cad, crops, sentences = points, points, np.zeros((0, CROP_SIZE, CROP_SIZE, 3), np.uint8), []
+    if chosen and modality is SceneModality.POINT_CLOUD:
+        clouds = np.stack([object_points(o.cloud.points, o.cloud.colors, rng) for o in chosen if o.cloud is not None])
+    elif chosen and modality is SceneModality.CAD:
+        cad = np.stack([object_points(o.cad_points, None, rng) for o in chosen if o.cad_points is not None])
+    elif chosen and modality is SceneModality.IMAGE:
+        crops = np.stack([object_crop(o.images[0]) for o in chosen])
+    elif chosen:
+        sentences = [" ".join(o.sentences) for o in chosen]
+    locations = np.array([np.concatenate([o.center, o.size]) for o in objects], np.float32).reshape(-1, 6)
+    return ObjectArrays(
+        points=clouds,
+        cad_points=cad,
+        crops=crops,
+        words=batch_tokens(sentences),
+        locations=locations,
+        masks=masks,
+    )
+
+
+def _has(one: ObjectInput, modality: SceneModality) -> bool:
+    """Whether an object is known in a modality."""
+    present = {
+        SceneModality.POINT_CLOUD: one.cloud is not None,
+        SceneModality.CAD: one.cad_points is not None and len(one.cad_points) > 0,
+        SceneModality.IMAGE: bool(one.images),
+        SceneModality.TEXT: any(text.strip() for text in one.sentences),
+    }
+    return present[modality]
