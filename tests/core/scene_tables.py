@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 from fake_scene_encoder import FakeSceneEncoder
 
-from xover_core.evaluation.protocols.scene_embeddings import (
+from xover_core.evaluation.protocols.scene_table import (
     EmbeddedScan,
     EmbeddedScans,
     NamedSceneEncoder,

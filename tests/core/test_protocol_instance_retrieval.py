@@ -12,8 +12,8 @@ from scene_tables import make_facts, make_scan, make_table
 from xover_core.errors import DatasetError
 from xover_core.evaluation.protocols import instance_retrieval
 from xover_core.evaluation.protocols.instance_retrieval import measure_instance_retrieval
-from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
 from xover_core.evaluation.protocols.scene_protocol_settings import InstanceRetrievalSettings
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 from xover_core.types import SceneModality
 
 IMAGE, CLOUD = SceneModality.IMAGE, SceneModality.POINT_CLOUD

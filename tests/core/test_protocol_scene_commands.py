@@ -13,7 +13,7 @@ from made_up_scene_scans import MadeUpScans
 from xover_core.cli.main import main
 from xover_core.datasets.scan_file import SCAN_SUFFIX, save_scan
 from xover_core.evaluation.protocols import classical_scenes, cloud_views, scene_encoder_choice
-from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 
 NUM_ROOMS, NUM_RESCANS = 7, 4
 # A picture with content has grey values that differ by more than this.

@@ -19,8 +19,9 @@ from xover_core.evaluation.protocols.scan_inputs import (
     object_inputs,
     sentences_of,
 )
-from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder, embed_scans, embed_single_views
+from xover_core.evaluation.protocols.scene_embeddings import embed_scans, embed_single_views
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 from xover_core.types import SceneModality
 
 # float32 of norm 1

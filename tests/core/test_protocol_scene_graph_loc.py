@@ -9,9 +9,9 @@ from fake_scene_encoder import FakeSceneEncoder
 from made_up_scene_scans import VIEWS_PER_ROOM, MadeUpScans
 
 from xover_core.evaluation.protocols.candidate_draws import draw_for_each_image, draw_static, draw_temporal
-from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
 from xover_core.evaluation.protocols.scene_graph_loc import measure_scene_graph_loc
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneGraphLocSettings
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 
 # 20 places, each scanned three times
 PLACES = np.repeat(np.arange(20), 3)

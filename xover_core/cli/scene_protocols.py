@@ -18,7 +18,7 @@ from xover_core.evaluation.protocols.scene_protocol_settings import (
 
 if TYPE_CHECKING:
     from xover_core.datasets.scan_source import ScanSource
-    from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
+    from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 
 _SCENE_RETRIEVAL = """\
 Scene retrieval as in Tables 2 to 4 of CrossOver: from a scan in one modality to the same scan, its rescan or its kind

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xover_core.evaluation.protocols.scene_embeddings import SENTENCE_COUNTS, EmbeddedScan, EmbeddedScans
+from xover_core.evaluation.protocols.scene_embeddings import SENTENCE_COUNTS
+from xover_core.evaluation.protocols.scene_table import EmbeddedScan, EmbeddedScans
 from xover_core.types import Float32Array, SceneModality
 
 VIEW_COUNTS = (1, 5, 10, 20)

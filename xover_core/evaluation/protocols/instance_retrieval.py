@@ -23,15 +23,9 @@ from xover_core.evaluation.protocols.retrieval_metrics import (
     chance_of_objects,
     score_objects,
 )
-from xover_core.evaluation.protocols.scene_embeddings import (
-    OBJECT_MODALITIES,
-    EmbeddedScans,
-    NamedSceneEncoder,
-    ScanFacts,
-    SceneTable,
-    embed_scans,
-)
+from xover_core.evaluation.protocols.scene_embeddings import OBJECT_MODALITIES, embed_scans
 from xover_core.evaluation.protocols.scene_protocol_settings import InstanceRetrievalSettings
+from xover_core.evaluation.protocols.scene_table import EmbeddedScans, NamedSceneEncoder, ScanFacts, SceneTable
 from xover_core.evaluation.provenance import find_provenance
 from xover_core.evaluation.replay import Progress, ignore_progress
 from xover_core.types import Float32Array, Float64Array, SceneModality

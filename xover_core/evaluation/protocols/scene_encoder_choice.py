@@ -14,7 +14,7 @@ from xover_core.evaluation.protocols.classical_scenes import (
     fit_words,
 )
 from xover_core.evaluation.protocols.labelled_patches import spread_indices
-from xover_core.evaluation.protocols.scene_embeddings import NamedSceneEncoder
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder
 
 # A vocabulary of few words is known well from so many scans.
 _MAX_FIT_SCANS = 12

@@ -31,13 +31,9 @@ from xover_core.evaluation.protocols.retrieval_metrics import (
     chance_recalls,
     recalls_of,
 )
-from xover_core.evaluation.protocols.scene_embeddings import (
-    NamedSceneEncoder,
-    SceneTable,
-    embed_scans,
-    embed_single_views,
-)
+from xover_core.evaluation.protocols.scene_embeddings import embed_scans, embed_single_views
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneGraphLocSettings
+from xover_core.evaluation.protocols.scene_table import NamedSceneEncoder, SceneTable
 from xover_core.evaluation.provenance import find_provenance
 from xover_core.evaluation.replay import Progress, ignore_progress
 from xover_core.types import Float32Array, SceneModality

@@ -22,8 +22,9 @@ from xover_core.evaluation.protocols.embedding_sets import (
 )
 from xover_core.evaluation.protocols.protocol_report import Column, ProtocolReport
 from xover_core.evaluation.protocols.retrieval_metrics import IntArray, Recalls
-from xover_core.evaluation.protocols.scene_embeddings import EmbeddedScans, NamedSceneEncoder, SceneTable, embed_scans
+from xover_core.evaluation.protocols.scene_embeddings import embed_scans
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneRetrievalSettings
+from xover_core.evaluation.protocols.scene_table import EmbeddedScans, NamedSceneEncoder, SceneTable
 from xover_core.evaluation.protocols.scene_tasks import PairScores, SceneTasks
 from xover_core.evaluation.provenance import find_provenance
 from xover_core.evaluation.replay import Progress, ignore_progress

@@ -19,8 +19,8 @@ from xover_core.evaluation.protocols.retrieval_metrics import (
     recalls_within,
     released_temporal_recalls,
 )
-from xover_core.evaluation.protocols.scene_embeddings import SceneTable
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneRetrievalSettings
+from xover_core.evaluation.protocols.scene_table import SceneTable
 from xover_core.types import Float32Array
 
 SCENE_KS = (1, 5, 10, 20)
