@@ -15,12 +15,13 @@ from xover_core.cli.arguments import (
     settings_over,
 )
 from xover_core.config_io import dump_settings, flatten
-from xover_core.errors import TrainingError
+from xover_core.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from xover_core.config import Settings
     from xover_core.training.procedural_scenes import ProceduralScenesSettings
     from xover_core.training.recording_scenes import RecordingSceneSettings
+    from xover_core.training.room_scans import RoomScansSettings
 
 _DESCRIPTION = """\
 Fill a folder with training scenes (docs/training-data.md): procedural apartments, or with --recording one scene from a
@@ -40,6 +41,11 @@ def add_parser(subparsers: Subparsers) -> None:
         type=Path,
         help="make a scene of this recording: folder, rosbag2, or scan of Matterport3D or ScanNet",
     )
+    parser.add_argument(
+        "--rooms",
+        action="store_true",
+        help="for CrossOver: scans of single rooms in all modalities, with rescans, instead of scenes of frames",
+    )
     parser.add_argument("--name", help="of the recording's scene (default: the recording's own)")
     add_own_settings_arguments(parser)
     add_topic_arguments(parser)
@@ -50,11 +56,16 @@ def run(args: argparse.Namespace) -> int:
     """Make the scenes and say how many there are."""
     from xover_core.training.procedural_scenes import ProceduralScenesSettings
     from xover_core.training.recording_scenes import RecordingSceneSettings
+    from xover_core.training.room_scans import RoomScansSettings
 
+    if args.rooms and args.recording:
+        raise ConfigError("xover scenes: --rooms makes scans of procedural rooms; leave out --recording.")
     defaults: Settings = RecordingSceneSettings() if args.recording else ProceduralScenesSettings()
-    settings = settings_over(args, defaults)
+    settings = settings_over(args, RoomScansSettings() if args.rooms else defaults)
     if args.show_settings:
         print(dump_settings(settings), end="")
+    elif isinstance(settings, RoomScansSettings):
+        _scan(args.out, settings)
     elif isinstance(settings, RecordingSceneSettings):
         _convert(args, settings)
     elif isinstance(settings, ProceduralScenesSettings):
@@ -77,6 +88,23 @@ def _render(folder: Path, settings: ProceduralScenesSettings) -> None:
     if not paths:
         raise TrainingError(f"scenes in {folder}: expected {settings.num_scenes}, got none; the warnings say why.")
     print(f"{folder}: {len(paths)} of {settings.num_scenes} scenes, {_megabytes(*paths):.1f} MB")
+
+
+def _scan(folder: Path, settings: RoomScansSettings) -> None:
+    """Scan the rooms of apartments.
+
+    Raises:
+        TrainingError: the folder cannot be written, or no apartment gave a scan.
+    """
+    from xover_core.cli.progress import frame_progress
+    from xover_core.training.room_scans import render_room_scans
+
+    _start(folder, settings, source="rooms of procedural apartments")
+    with frame_progress("scanning", "apartments") as progress:
+        paths = render_room_scans(folder, settings, progress)
+    if not paths:
+        raise TrainingError(f"scans in {folder}: expected some of {settings.num_apartments} apartments, got none.")
+    print(f"{folder}: {len(paths)} scans of {settings.num_apartments} apartments, {_megabytes(*paths):.1f} MB")
 
 
 def _convert(args: argparse.Namespace, settings: RecordingSceneSettings) -> None:
