@@ -54,7 +54,7 @@ def run_scene_retrieval(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.scene_retrieval import measure_scene_retrieval
 
     settings = settings_from(args, SceneRetrievalSettings)
-    source, model = _open(args)
+    source, model = _open(args, settings)
     encoders = _with_classical(source, model, settings)
     with frame_progress("scene retrieval", "scans") as progress:
         done = measure_scene_retrieval(source, encoders, settings, name=_name(args), progress=progress)
@@ -73,7 +73,7 @@ def run_instance_retrieval(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.scene_encoder_choice import color_encoder
 
     settings = settings_from(args, InstanceRetrievalSettings)
-    source, model = _open(args)
+    source, model = _open(args, settings)
     encoders = [model] if settings.no_classical else [model, color_encoder()]
     with frame_progress("instance retrieval", "scans") as progress:
         done = measure_instance_retrieval(source, encoders, settings, name=_name(args), progress=progress)
@@ -91,7 +91,7 @@ def run_scene_graph_loc(args: argparse.Namespace) -> int:
     from xover_core.evaluation.protocols.scene_graph_loc import measure_scene_graph_loc
 
     settings = settings_from(args, SceneGraphLocSettings)
-    source, model = _open(args)
+    source, model = _open(args, settings)
     encoders = _with_classical(source, model, settings)
     with frame_progress("scene graph loc", "scans") as progress:
         report = measure_scene_graph_loc(source, encoders, settings, name=_name(args), progress=progress)
@@ -109,16 +109,19 @@ def _add_arguments(parser: argparse.ArgumentParser, settings_class: type[ScenePr
     parser.add_argument(
         "--scene-model", metavar="NAME", help="scene encoder of models/manifest.yaml (default: the settings')"
     )
+    parser.add_argument("--split", metavar="NAME", default="", help="of ScanNet or 3RScan (default: all scans there)")
     add_outputs(parser, figure)
     add_settings(parser, settings_class)
 
 
-def _open(args: argparse.Namespace) -> tuple[ScanSource, NamedSceneEncoder]:
+def _open(args: argparse.Namespace, settings: SceneProtocolSettings) -> tuple[ScanSource, NamedSceneEncoder]:
     """The scans, and the model."""
     from xover_core.datasets.open_scans import open_scans
+    from xover_core.datasets.scan_tree import ScanReadingSettings
     from xover_core.evaluation.protocols import scene_encoder_choice
 
-    return open_scans(args.scans), scene_encoder_choice.model_encoder(args.scene_model)
+    reading = ScanReadingSettings(split=args.split, num_views=settings.max_views)
+    return open_scans(args.scans, reading), scene_encoder_choice.model_encoder(args.scene_model)
 
 
 def _with_classical(
