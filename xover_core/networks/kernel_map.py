@@ -46,10 +46,6 @@ class KernelMap:
             identity=self.identity,
         )
 
-    def most_pairs(self) -> int:
-        """Largest number of pairs of an offset, the one that pairs all rows with themselves left out."""
-        return max((len(rows) for offset, rows in enumerate(self.inputs) if offset != self.identity), default=0)
-
 
 def build_kernel_map(
     in_keys: Tensor, out_keys: Tensor, *, kernel_size: int, in_stride: int, out_stride: int, dilation: int

@@ -8,6 +8,7 @@ out(u) = sum over offsets i with an input voxel there of in(u + i * stride * dil
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from torch.autograd.function import once_differentiable
 from xover_core.errors import ModelError
 from xover_core.networks.kernel_map import KernelMap
 from xover_core.networks.sparse_tensor import SparseTensor
+
+_CACHED_ROWS = 4096
 
 
 class SparseConvolution(nn.Module):
@@ -105,25 +108,40 @@ def _sum_products(features: Tensor, kernel: Tensor, kernel_map: KernelMap) -> Te
         result.zero_()
     else:
         torch.mm(features, kernel[kernel_map.identity], out=result)
-    # Products land in the same memory for every offset: fresh memory costs more than what is written to it.
-    longest = kernel_map.most_pairs()
-    gathered, products = features.new_empty(longest, features.shape[1]), result.new_empty(longest, result.shape[1])
-    for offset, (inputs, outputs) in enumerate(zip(kernel_map.inputs, kernel_map.outputs, strict=True)):
-        if offset != kernel_map.identity and len(inputs):
-            rows = torch.index_select(features, 0, inputs, out=gathered[: len(inputs)])
-            result.index_add_(0, outputs, torch.mm(rows, kernel[offset], out=products[: len(inputs)]))
+    num_rows = _rows_at_once(features, kernel_map)
+    # All products land in the same memory: fresh memory costs more than what is written to it.
+    gathered, products = features.new_empty(num_rows, features.shape[1]), result.new_empty(num_rows, result.shape[1])
+    for offset, inputs, outputs in _split_pairs(kernel_map, num_rows):
+        rows = torch.index_select(features, 0, inputs, out=gathered[: len(inputs)])
+        result.index_add_(0, outputs, torch.mm(rows, kernel[offset], out=products[: len(inputs)]))
     return result
 
 
 def _kernel_gradient(features: Tensor, gradient: Tensor, kernel_map: KernelMap) -> Tensor:
     """(K, in, out): for each offset the sum over its pairs of input row times gradient row."""
     result = features.new_zeros(len(kernel_map.inputs), features.shape[1], gradient.shape[1])
-    longest = kernel_map.most_pairs()
-    left, right = features.new_empty(longest, features.shape[1]), gradient.new_empty(longest, gradient.shape[1])
-    for offset, (inputs, outputs) in enumerate(zip(kernel_map.inputs, kernel_map.outputs, strict=True)):
-        if offset == kernel_map.identity:
-            torch.mm(features.T, gradient, out=result[offset])
-        elif len(inputs):
-            rows = torch.index_select(features, 0, inputs, out=left[: len(inputs)])
-            torch.mm(rows.T, torch.index_select(gradient, 0, outputs, out=right[: len(inputs)]), out=result[offset])
+    if kernel_map.identity is not None:
+        torch.mm(features.T, gradient, out=result[kernel_map.identity])
+    num_rows = _rows_at_once(features, kernel_map)
+    left, right = (rows.new_empty(num_rows, rows.shape[1]) for rows in (features, gradient))
+    for offset, inputs, outputs in _split_pairs(kernel_map, num_rows):
+        left_rows = torch.index_select(features, 0, inputs, out=left[: len(inputs)])
+        right_rows = torch.index_select(gradient, 0, outputs, out=right[: len(inputs)])
+        result[offset].addmm_(left_rows.T, right_rows)
     return result
+
+
+def _rows_at_once(features: Tensor, kernel_map: KernelMap) -> int:
+    """So many rows are gathered that their products find them in the cache; a GPU takes all of an offset."""
+    most = max(len(inputs) for inputs in kernel_map.inputs)
+    return min(most, _CACHED_ROWS) if features.device.type == "cpu" else most
+
+
+def _split_pairs(kernel_map: KernelMap, num_rows: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Offset, rows of inputs, rows of outputs, at most so many; without the offset that pairs rows with themselves."""
+    for offset, (inputs, outputs) in enumerate(zip(kernel_map.inputs, kernel_map.outputs, strict=True)):
+        if offset != kernel_map.identity and len(inputs):
+            for some_inputs, some_outputs in zip(
+                torch.split(inputs, num_rows), torch.split(outputs, num_rows), strict=True
+            ):
+                yield offset, some_inputs, some_outputs
