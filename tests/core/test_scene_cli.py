@@ -155,7 +155,7 @@ def test_another_model_asks_for_a_refresh_which_helps(map_path: str, capsys) -> 
         (("scene", "name", "MAP", "9", "--room", "x"), "no scene '9'; use a number of these: 1 (scene 1), 2 (scene 2)"),
         (("scene", "add", "MAP", "1"), "expected --text or --floorplan"),
         (("scene", "add", "MAP", "1", "--text", " "), "expected some words"),
-        (("scene", "add", "MAP", "1", "--text", "?!", *MODEL), "expected words"),
+        (("scene", "add", "MAP", "1", "--text", "?!", *MODEL), "expected some words"),
         (("scene", "add", "MAP", "1", "--floorplan", "missing.png"), "missing.png"),
         (("scene", "add", "MAP", "1", "--floorplan", "PLAN", "--pixels-per-m", "-2"), "positive scale"),
         (("scene", "refresh", "MAP", *NO_MODEL), "scene_encoder.model is empty"),

@@ -136,7 +136,7 @@ def test_a_scene_that_is_not_there_cannot_be_described(map_file: Path) -> None:
         storage.scenes.describe(7, [text_source(7, "a kitchen")], [], replace=False)
 
 
-@pytest.mark.parametrize("text", ["", " \n\t"])
+@pytest.mark.parametrize("text", ["", " \n\t", "?!"])
 def test_a_blank_text_is_refused(text: str) -> None:
     with pytest.raises(SensorDataError, match="expected some words"):
         text_source(1, text)

@@ -34,6 +34,7 @@ class NodeProcess:
         namespace: str = "",
         arguments: tuple[str, ...] = (),
         remaps: dict[str, str] | None = None,
+        script: Path | None = None,
     ) -> None:
         """Start it.
 
@@ -45,13 +46,15 @@ class NodeProcess:
             namespace: of the node.
             arguments: further ROS arguments.
             remaps: topics; those of our own recordings when not given.
+            script: runs the module, in place of Python's own way.
         """
         rules = dict(CAMERA_REMAPS if remaps is None else remaps)
         if name:
             rules["__node"] = name
         if namespace:
             rules["__ns"] = namespace
-        command = [sys.executable, "-m", f"xover_ros.{module}", "--ros-args", *arguments]
+        start = ["-m", f"xover_ros.{module}"] if script is None else [str(script), f"xover_ros.{module}"]
+        command = [sys.executable, *start, "--ros-args", *arguments]
         command += [part for rule in rules.items() for part in ("-r", ":=".join(rule))]
         command += [part for key, value in (parameters or {}).items() for part in ("-p", f"{key}:={_yaml(value)}")]
         self.log_path = log_path

@@ -6,8 +6,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sensor_msgs.msg import CameraInfo, Image
-from xover_msgs.srv import LocalizeImage, QueryScene
-from xover_ros.image_queries import frame_of_localize_image, frame_of_query_image, unavailable_modalities
+from xover_msgs.srv import LocalizeImage
+from xover_ros.image_queries import frame_of_localize_image
 from xover_ros.message_conversions import byte_array
 from xover_ros.sensor_conversions import color_message
 
@@ -48,15 +48,3 @@ def test_what_cannot_be_read_is_refused() -> None:
     request = LocalizeImage.Request(image=_color(), camera_info=_info(), depth=_depth(WIDTH // 2))
     with pytest.raises(SensorDataError, match="depth"):
         frame_of_localize_image(request, depth_scale=1000.0)
-
-
-def test_a_picture_of_unknown_camera_gets_a_plausible_one() -> None:
-    frame = frame_of_query_image(_color())
-    assert 0.5 * WIDTH < frame.intrinsics.fx < 1.5 * WIDTH
-    with pytest.raises(SensorDataError):
-        frame_of_query_image(Image())
-
-
-def test_modalities_without_a_model_are_named() -> None:
-    assert unavailable_modalities(QueryScene.Request(image=_color())) == []
-    assert unavailable_modalities(QueryScene.Request(text="a kitchen", floorplan=_color())) == ["text", "floorplan"]

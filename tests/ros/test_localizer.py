@@ -271,7 +271,7 @@ def test_query_scene(localized: Drive, probe: Probe) -> None:
     assert answer.scenes.scenes
     text = probe.call(QueryScene, f"{NS}/query_scene", QueryScene.Request(text="a kitchen"))
     assert text.result == QueryScene.Response.RESULT_NOT_AVAILABLE
-    assert "text: not available with this map and model" in text.message
+    assert "no embeddings" in text.message
     nothing = probe.call(QueryScene, f"{NS}/query_scene")
     assert nothing.result == QueryScene.Response.RESULT_INVALID_REQUEST
 

@@ -106,6 +106,11 @@ class MapBuilder:
         return self._encoder
 
     @property
+    def scene_encoder(self) -> SceneEncoder | None:
+        """What describes the scenes; None: nobody does."""
+        return self._scene_encoder
+
+    @property
     def num_keyframes(self) -> int:
         """Number of keyframes in the map."""
         return len(self._graph)

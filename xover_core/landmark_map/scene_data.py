@@ -95,11 +95,11 @@ def text_source(scene_id: int, text: str) -> SceneSource:
     """A description in words.
 
     Raises:
-        SensorDataError: it is blank.
+        SensorDataError: it has no letter or digit.
     """
     words = " ".join(text.split())
-    if not words:
-        raise SensorDataError("description of a scene: expected some words, got none.")
+    if not any(character.isalnum() for character in words):
+        raise SensorDataError(f"description of a scene: expected some words, got {words!r}.")
     return SceneSource(scene_id=scene_id, modality=SceneModality.TEXT, content=words.encode("utf-8"))
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,12 +15,15 @@ from numpy.typing import NDArray
 from xover_core.config import XoverSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
+from xover_core.encoders.scene_encoder import SceneEncoder
+from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.errors import MapFormatError, ModelError
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.geometry.transforms import invert, make_pose
 from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
 from xover_core.landmark_map.map_storage import MapStorage
+from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.localization.belief import Belief
 from xover_core.localization.calibration import load_calibration
 from xover_core.localization.decision import decide
@@ -42,7 +46,7 @@ from xover_core.localization.pose_candidates import (
 from xover_core.localization.pose_hint import apply_hint, near_hint
 from xover_core.localization.pose_verification import views_towards
 from xover_core.localization.scene_belief import SceneBelief
-from xover_core.localization.scene_finder import SceneFinder, SceneQuery, find_scene_finder
+from xover_core.localization.scene_finder import SceneFinder, SceneQuery, find_scene_finder, scene_finder_of
 from xover_core.localization.scene_posterior import weigh_by_poses
 from xover_core.types import (
     Float32Array,
@@ -106,8 +110,7 @@ class Localizer:
         self._landmarks = LandmarkMatcher(landmark_map.landmarks, settings.matching, settings.solver)
         self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
-        self._scene_finder = scene_finder
-        self._scene_belief = SceneBelief(scene_finder, settings) if scene_finder is not None else None
+        self._use_scene_finder(scene_finder)
         self._hint: PoseHint | None = None
 
     @property
@@ -145,6 +148,18 @@ class Localizer:
                 f" {self._settings.scene_encoder.model or '(none)'}; make them with `xover scene refresh`."
             )
         return self._scene_finder.find(query)
+
+    def scene_encoder(self) -> SceneEncoder | None:
+        """What embeds queries for scenes; made when the map has no embeddings yet; None when settings name none."""
+        if self._scene_finder is not None:
+            return self._scene_finder.encoder
+        return make_scene_encoder(self._settings.scene_encoder)
+
+    def use_embeddings(self, embeddings: Sequence[SceneEmbedding], encoder: SceneEncoder) -> None:
+        """Search in these embeddings of the map's scenes from now on; the belief in scenes starts from nothing."""
+        header = dataclasses.replace(self._map.header, scene_model=encoder.model)
+        self._map = dataclasses.replace(self._map, header=header, scene_embeddings=tuple(embeddings))
+        self._use_scene_finder(scene_finder_of(self._map, encoder, self._settings))
 
     def set_hint(self, hint: PoseHint) -> None:
         """Prefer hypotheses near this pose, until LOCALIZED or `reset`; a hint alone is never an answer."""
@@ -206,6 +221,10 @@ class Localizer:
             points_camera=points,
             depth=frame.depth if has_depth else None,
         )
+
+    def _use_scene_finder(self, scene_finder: SceneFinder | None) -> None:
+        self._scene_finder = scene_finder
+        self._scene_belief = SceneBelief(scene_finder, self._settings) if scene_finder is not None else None
 
     def _rank_scenes(self, frame: RgbdFrame, similarities: Float32Array, *, is_alone: bool) -> list[SceneMatch]:
         """Scenes by likeness of their keyframes and, where they have embeddings, by those and over time."""

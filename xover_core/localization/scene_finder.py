@@ -77,6 +77,11 @@ class SceneFinder:
         self._prior = scene_prior(len(index.scenes), settings.unknown_prior)
 
     @property
+    def encoder(self) -> SceneEncoder:
+        """What embeds queries."""
+        return self._encoder
+
+    @property
     def prior(self) -> Float64Array:
         """(S + 1,) probabilities before looking, the last one of "none of these"."""
         return self._prior
@@ -173,7 +178,7 @@ def make_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
             f"map {where}: its scenes were described by {known.name} (checksum {known.checksum[:12]}), but the scene"
             f" encoder is {encoder.model.name} ({encoder.model.checksum[:12]}); {advice}."
         )
-    return _finder(landmark_map, encoder, settings)
+    return scene_finder_of(landmark_map, encoder, settings)
 
 
 def find_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where: str) -> SceneFinder | None:
@@ -184,10 +189,11 @@ def find_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
     encoder = make_scene_encoder(settings.scene_encoder)
     if encoder is None or not has_scene_model(known, encoder.model, where):
         return None
-    return _finder(landmark_map, encoder, settings)
+    return scene_finder_of(landmark_map, encoder, settings)
 
 
-def _finder(landmark_map: LandmarkMap, encoder: SceneEncoder, settings: XoverSettings) -> SceneFinder:
+def scene_finder_of(landmark_map: LandmarkMap, encoder: SceneEncoder, settings: XoverSettings) -> SceneFinder:
+    """The finder for a map whose scenes `encoder` described."""
     calibration = load_scene_calibration(settings.scene_encoder.model, settings.scene_belief)
     known = {k.scene_id for k in landmark_map.keyframes} | {e.scene_id for e in landmark_map.scene_embeddings}
     # of one that has only a name nothing can be said

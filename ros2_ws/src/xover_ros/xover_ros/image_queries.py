@@ -3,18 +3,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 from sensor_msgs.msg import Image
-from xover_msgs.srv import LocalizeImage, QueryScene
+from xover_msgs.srv import LocalizeImage
 
 from xover_core.errors import SensorDataError
 from xover_core.sensors.camera_info import Undistorter
 from xover_core.sensors.image_decoding import decode_color, decode_depth, resize_depth_to_color
-from xover_core.types import CameraIntrinsics, Float32Array, RgbdFrame
+from xover_core.types import Float32Array, RgbdFrame
 from xover_ros.sensor_conversions import raw_camera_info, raw_image
-
-# A picture without camera info is taken to be a phone's or webcam's; ranking scenes hardly depends on it.
-_ASSUMED_FIELD_OF_VIEW = np.radians(65.0)
 
 
 def frame_of_localize_image(request: LocalizeImage.Request, *, depth_scale: float) -> RgbdFrame:
@@ -33,33 +29,6 @@ def frame_of_localize_image(request: LocalizeImage.Request, *, depth_scale: floa
         intrinsics=undistorter.intrinsics,
         camera_frame_id=image.frame_id or "camera",
     )
-
-
-def frame_of_query_image(message: Image) -> RgbdFrame:
-    """The frame of a picture of which nothing else is known.
-
-    Raises:
-        SensorDataError: no image, or an encoding that cannot be read.
-    """
-    _check_filled(message, "image")
-    image = raw_image(message)
-    rgb = decode_color(image)
-    height, width = rgb.shape[:2]
-    focal_length = width / 2 / np.tan(_ASSUMED_FIELD_OF_VIEW / 2)
-    intrinsics = CameraIntrinsics(
-        fx=focal_length, fy=focal_length, cx=(width - 1) / 2, cy=(height - 1) / 2, width=width, height=height
-    )
-    return RgbdFrame(stamp_ns=image.stamp_ns, rgb=rgb, depth=None, intrinsics=intrinsics)
-
-
-def unavailable_modalities(request: QueryScene.Request) -> list[str]:
-    """Which of the modalities that a request fills in no model here can read."""
-    filled = {
-        "text": bool(request.text),
-        "floorplan": bool(request.floorplan.data),
-        "point cloud": bool(request.point_cloud.data),
-    }
-    return [name for name, is_filled in filled.items() if is_filled]
 
 
 def _depth(message: Image, undistorter: Undistorter, depth_scale: float) -> Float32Array:

@@ -12,12 +12,14 @@ import rclpy.task
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from std_srvs.srv import Empty, Trigger
-from xover_msgs.srv import LoadMap, LocalizeImage, NameScene, QueryScene
+from xover_msgs.srv import DescribeScene, LoadMap, LocalizeImage, NameScene, QueryScene
 
 from xover_core.errors import MapFormatError, ModelError, SensorDataError, XoverError
 from xover_core.landmark_map.map_storage import MapStorage
+from xover_core.landmark_map.scene_describer import tell_scene
+from xover_core.localization.localizer import Localizer as CoreLocalizer
 from xover_core.types import LocalizationResult, LocalizationState, Scene
-from xover_ros.image_queries import frame_of_localize_image, frame_of_query_image, unavailable_modalities
+from xover_ros.image_queries import frame_of_localize_image
 from xover_ros.mailbox import Mailbox
 from xover_ros.map_url import path_of_map_url
 from xover_ros.message_conversions import stamp_to_ns
@@ -28,6 +30,7 @@ from xover_ros.result_messages import (
     state_of_result,
 )
 from xover_ros.scene_naming import answer_name_scene
+from xover_ros.scene_queries import answer_describe_scene, query_of_request, rank_scenes, told_of_request
 
 if TYPE_CHECKING:
     from xover_ros.localizer import Localizer
@@ -56,6 +59,7 @@ class LocalizerServices:
             (LocalizeImage, "localize_image", self._on_localize_image),
             (QueryScene, "query_scene", self._on_query_scene),
             (NameScene, "name_scene", self._on_name_scene),
+            (DescribeScene, "describe_scene", self._on_describe_scene),
         ):
             node.create_service(service_type, name, callback, callback_group=group)
 
@@ -150,23 +154,21 @@ class LocalizerServices:
         return response
 
     async def _on_query_scene(self, request: QueryScene.Request, response: QueryScene.Response) -> QueryScene.Response:
-        """Rank the scenes for an image; the other modalities need a model that this version does not have."""
+        """Rank the scenes for whatever is filled in."""
         codes = QueryScene.Response
-        missing = unavailable_modalities(request)
-        if missing:
-            response.result = codes.RESULT_NOT_AVAILABLE
-            response.message = f"{', '.join(missing)}: not available with this map and model; send an image."
-            return response
         response.result = codes.RESULT_NO_MAP
         try:
-            result = await self._in_worker(lambda: self._node.core.localize_image(frame_of_query_image(request.image)))
+            found = await self._in_worker(lambda: rank_scenes(self._node.core, query_of_request(request)))
         except SensorDataError as error:
             response.result, response.message = codes.RESULT_INVALID_REQUEST, str(error)
+            return response
+        except ModelError as error:
+            response.result, response.message = codes.RESULT_NOT_AVAILABLE, str(error)
             return response
         except XoverError as error:
             response.message = str(error)
             return response
-        scenes = self._node.with_new_names(result.scenes)
+        scenes = self._node.with_new_names(found)
         stamp_ns = stamp_to_ns(request.image.header.stamp)
         response.result, response.message = codes.RESULT_SUCCESS, f"{len(scenes)} scenes are ranked."
         response.scenes = scenes_message(scenes, stamp_ns, self._node.settings.global_frame_id)
@@ -181,6 +183,14 @@ class LocalizerServices:
             names = {"building": request.building, "floor": request.floor, "room": request.room}
             self._node.rename_scene(Scene(scene_id=request.scene_id, center_map=_NOWHERE, **names))
         return response
+
+    async def _on_describe_scene(
+        self, request: DescribeScene.Request, response: DescribeScene.Response
+    ) -> DescribeScene.Response:
+        """Add a text or a floorplan to a scene of the map file, and search in it from now on."""
+        pipeline, path = self._node.pipeline, self._node.map_path
+        job = None if pipeline is None else pipeline.submit(lambda: _describe_scene(self._node.core, path, request))
+        return await answer_describe_scene(job, self._mailbox, response)
 
     def _in_worker(self, job: Callable[[], ResultT]) -> Awaitable[ResultT]:
         """Have the worker do a job.
@@ -197,6 +207,18 @@ def _name_scene(path: Path, request: NameScene.Request) -> None:
     """Write the names of a scene to the map file."""
     with MapStorage.open(path, read_only=False) as storage:
         storage.set_scene_name(request.scene_id, request.building, request.floor, request.room)
+
+
+def _describe_scene(core: CoreLocalizer, path: Path, request: DescribeScene.Request) -> bool:
+    """Write to the map file what is told of a scene; returns whether the scene is found by it from now on."""
+    told = told_of_request(request)
+    encoder = core.scene_encoder()
+    with MapStorage.open(path, read_only=False) as storage:
+        is_embedded = tell_scene(storage, encoder, told, replace=request.replace)
+        embeddings = storage.scenes.read_embeddings()
+    if encoder is not None and is_embedded:
+        core.use_embeddings(embeddings, encoder)
+    return is_embedded
 
 
 def _exists(url: str) -> bool:

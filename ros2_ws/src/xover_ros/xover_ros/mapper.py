@@ -10,11 +10,12 @@ from pathlib import Path
 
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
-from xover_msgs.srv import NameScene, SaveMap
+from xover_msgs.srv import DescribeScene, NameScene, SaveMap
 
-from xover_core.errors import GeometryError, XoverError
+from xover_core.errors import GeometryError, MapFormatError, XoverError
 from xover_core.geometry.transform_buffer import TransformBuffer
 from xover_core.landmark_map.map_builder import MapBuilder, MapSummary, open_map_builder
+from xover_core.landmark_map.scene_describer import tell_scene
 from xover_core.sensors.assembly import AssembledFrame
 from xover_core.sensors.camera_pose_source import CameraPoseSource
 from xover_core.types import Keyframe
@@ -27,6 +28,7 @@ from xover_ros.node_settings import MAPPER_CORE_GROUPS, MapperNodeSettings
 from xover_ros.pose_inputs import PoseInput
 from xover_ros.qos import sensor_input
 from xover_ros.scene_naming import answer_name_scene
+from xover_ros.scene_queries import answer_describe_scene, told_of_request
 from xover_ros.update_gate import GateLimits, UpdateGate
 
 LIVE_PARAMETERS = frozenset({"max_rate_hz", "finish_on_shutdown"})
@@ -46,6 +48,7 @@ class Mapper(FrameNode[MapperNodeSettings]):
         group = ReentrantCallbackGroup()
         self.create_service(SaveMap, "save_map", self._on_save_map, callback_group=group)
         self.create_service(NameScene, "name_scene", self._on_name_scene, callback_group=group)
+        self.create_service(DescribeScene, "describe_scene", self._on_describe_scene, callback_group=group)
 
     # Work.
 
@@ -194,6 +197,19 @@ class Mapper(FrameNode[MapperNodeSettings]):
         if self._builder is not None:
             names = (request.building, request.floor, request.room)
             self._builder.storage.set_scene_name(request.scene_id, *names)
+
+    async def _on_describe_scene(
+        self, request: DescribeScene.Request, response: DescribeScene.Response
+    ) -> DescribeScene.Response:
+        """Add a text or a floorplan to a scene of the map that is being built."""
+        job = None if self._pipeline is None else self._pipeline.submit(lambda: self._describe_scene(request))
+        return await answer_describe_scene(job, self._mailbox, response)
+
+    def _describe_scene(self, request: DescribeScene.Request) -> bool:
+        if self._builder is None:
+            raise MapFormatError("no map: the mapper was cleaned up.")
+        builder = self._builder
+        return tell_scene(builder.storage, builder.scene_encoder, told_of_request(request), replace=request.replace)
 
 
 def _copy_in_one_step(source: Path, target: Path) -> None:
