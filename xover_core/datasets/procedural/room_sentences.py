@@ -102,6 +102,12 @@ def write_object_text(facts: RoomFacts, object_id: int, rng: np.random.Generator
     return FreeText(text=_finish(writer, text), object_ids=frozenset(writer.named_ids))
 
 
+def write_object_phrase(facts: RoomFacts, object_id: int, rng: np.random.Generator, *, held_out: float = 0.0) -> str:
+    """A noun phrase about an object alone, such as `the small red armchair`; the object must be in the room."""
+    writer = PhraseWriter(facts, rng, held_out=held_out)
+    return writer.object_phrase(facts.object(object_id), writer.choose(("a", "the", "")))
+
+
 def _object_query(writer: PhraseWriter, subject: ObjectFacts) -> str:
     """A query such as `where is the red sofa next to the window?`."""
     place = writer.choose_place(subject) if writer.chance(0.65) else None
