@@ -143,6 +143,16 @@ def test_nothing_but_windows_shows_the_outside(apartment: Apartment, renderer: R
     assert num_outside > 0
 
 
+def test_a_camera_that_sees_no_surface_sees_the_outside(renderer: Renderer) -> None:
+    away = np.eye(4)
+    away[:3, :3] = [[0, 0, -1], [1, 0, 0], [0, -1, 0]]
+    away[:3, 3] = (-50.0, -50.0, 30.0)
+    view = renderer.render(away, DEFAULT_INTRINSICS)
+    assert not view.depth.any()
+    assert not view.instance.any()
+    assert view.rgb.max() > 0
+
+
 def test_batch_equals_single_views(apartment: Apartment, renderer: Renderer) -> None:
     poses = corner_views(apartment)[:3]
     for pose, batched in zip(poses, renderer.render_batch(poses, ps.SMALL_CAMERA), strict=True):

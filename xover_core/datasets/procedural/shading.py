@@ -93,7 +93,7 @@ class Shader:
         tilt = 0.85 + 0.15 * points.normal[2] + 0.06 * points.normal[0]
         diffuse = self._ambient.index_select(1, room) * (arriving[-1] * tilt)
         specular = torch.zeros_like(gloss)
-        lamps = self._lights.index_select(1, room).view(-1, 6, len(gloss))
+        lamps = self._lights.index_select(1, room).view(len(self._lights) // 6, 6, len(gloss))
         for lamp, share in zip(lamps, arriving[:-1], strict=True):
             to_light = lamp[:3] - points.position
             squared = dot(to_light, to_light)
