@@ -154,6 +154,22 @@ def test_moving_a_cloud_by_a_multiple_of_the_stride_moves_the_output():
     assert_same(layer(to_tensor(moved)), expected)
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize(("kernel_size", "stride", "dilation"), SHAPES)
+def test_cuda_computes_the_same(kernel_size, stride, dilation):
+    layer = make_layer(kernel_size, stride=stride, dilation=dilation)
+    results = []
+    for device in ("cpu", "cuda"):
+        tensor = to_tensor(random_cloud(kernel_size, IN_CHANNELS)).to(device)
+        tensor.features.requires_grad_()
+        layer.to(device).kernel.grad = None
+        output = layer(tensor).features
+        output.square().sum().backward()
+        results.append([value.cpu() for value in (output, tensor.features.grad, layer.kernel.grad)])
+    torch.testing.assert_close(results[0], results[1], atol=TOLERANCE, rtol=TOLERANCE)
+
+
 @pytest.mark.parametrize("sizes", [(0, 1, 3), (1, 0, 3), (1, 1, 0)])
 def test_sizes_are_positive(sizes):
     with pytest.raises(ModelError, match="expected positive"):
