@@ -16,7 +16,7 @@ import xover_core
 from xover_core.cli import config
 from xover_core.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, make_parser
 
-VERBS = ("demo", "map", "localize", "evaluate", "protocol", "info", "config", "bag")
+VERBS = ("demo", "map", "localize", "query", "scene", "evaluate", "protocol", "info", "config", "bag")
 # a tiny map with hardly any motion needs keyframes close to each other
 DENSE = ("--set", "mapping.min_translation=0.1", "--set", "mapping.min_rotation_deg=5")
 
