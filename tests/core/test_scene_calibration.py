@@ -42,7 +42,9 @@ def test_pairs_come_from_the_manifest_and_others_from_the_settings(write_manifes
     write_manifest({"image->text": [0.05, 0.25]})
     calibration = load_scene_calibration("my-scenes", SETTINGS)
     assert calibration.of(IMAGE, TEXT) == PairCalibration(temperature=0.05, unknown_similarity=0.25)
-    assert calibration.of(TEXT, IMAGE) == PairCalibration(temperature=0.2, unknown_similarity=0.4)
+    from_settings = PairCalibration(temperature=0.2, unknown_similarity=0.4)
+    assert calibration.of(TEXT, IMAGE) == from_settings
+    assert load_scene_calibration("in-no-manifest", SETTINGS).of(IMAGE, TEXT) == from_settings
 
 
 @pytest.mark.parametrize(

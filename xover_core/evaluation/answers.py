@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def answer_as_json(name: str, result: LocalizationResult) -> dict[str, Any]:
         "pose": None if result.T_map_camera is None else pose_values(result.T_map_camera).tolist(),
         "covariance": None if result.covariance is None else result.covariance.tolist(),
         "hypotheses": [_hypothesis_as_json(h) for h in result.hypotheses],
-        "scenes": [{"scene_id": s.scene_id, "name": s.name, "probability": s.probability} for s in result.scenes],
+        "scenes": [dataclasses.asdict(scene) for scene in result.scenes],
         "timings_ms": dict(result.timings_ms),
     }
 

@@ -17,7 +17,7 @@ from scipy.special import logsumexp
 
 from xover_core.config import SceneBeliefSettings
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import model_entry
+from xover_core.inference.model_store import model_entries
 from xover_core.types import Float32Array, Float64Array, SceneModality
 
 Pair = tuple[SceneModality, SceneModality]
@@ -57,13 +57,17 @@ class SceneCalibration:
 
 
 def load_scene_calibration(model_name: str, settings: SceneBeliefSettings) -> SceneCalibration:
-    """The calibration of a model of the manifest; that of the settings for pairs that were never fitted.
+    """The calibration of a model in the manifests; that of the settings for pairs that were never fitted.
+
+    Models of several files, as the published ones, are in no manifest: all of their pairs are those of the settings.
 
     Raises:
-        ModelError: the model is unknown, or its calibration is of unknown modalities or has no positive temperature.
+        ModelError: the calibration is of unknown modalities or has no positive temperature, or a manifest cannot be
+            read.
     """
+    entry = model_entries().get(model_name)
     pairs = {}
-    for key, (temperature, unknown_similarity) in model_entry(model_name).calibration_scene.items():
+    for key, (temperature, unknown_similarity) in entry.calibration_scene.items() if entry is not None else ():
         try:
             query, stored = (SceneModality(name) for name in key.split(_ARROW))
         except ValueError as error:
