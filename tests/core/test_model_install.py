@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import yaml
 
@@ -54,6 +56,13 @@ def test_an_installed_model_is_found(folder):
 def test_a_model_that_was_never_exported_has_no_export(folder):
     install_model(folder, entry_of("mine", b"weights"), b"weights")
     assert load_onnx("mine") is None
+
+
+def test_a_scene_encoder_keeps_its_calibration(folder):
+    pairs = {"image->text": (0.05, 0.25), "text->image": (0.1, 0.2)}
+    entry = dataclasses.replace(entry_of("rooms", b"weights"), radii=(), calibration_scene=pairs)
+    install_model(folder, entry, b"weights")
+    assert model_entry("rooms") == entry
 
 
 def test_installing_again_replaces(folder):

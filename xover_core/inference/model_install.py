@@ -90,7 +90,14 @@ def install_model(folder: Path, entry: ModelEntry, weights: bytes, onnx: bytes =
 def _as_fields(entry: ModelEntry) -> dict[str, Any]:
     """What stands below the name; fields that are empty are left out."""
     fields = {key: value for key, value in dataclasses.asdict(entry).items() if key != "name" and value}
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
+    return {key: _plain(value) for key, value in fields.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Lists instead of tuples, at any depth, as YAML has them."""
+    if isinstance(value, dict):
+        return {key: _plain(one) for key, one in value.items()}
+    return [_plain(one) for one in value] if isinstance(value, (tuple, list)) else value
 
 
 def _put_entry(text: str, name: str, fields: dict[str, Any], manifest: Path) -> str:

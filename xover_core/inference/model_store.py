@@ -29,7 +29,7 @@ class ModelEntry:
         sha256: of the file.
         licence: SPDX identifier of the weights.
         source: who trained it on what.
-        radii: metres, finest first, of the patch descriptors that it makes.
+        radii: metres, finest first, of the patch descriptors that it makes; empty for other encoders.
         calibration_with_depth: weights of the pose probability for queries with depth; empty if never calibrated.
         calibration_without_depth: the same for queries without depth.
         calibration_scene: of a scene encoder, (temperature, unknown similarity) of pairs of modalities, as
@@ -137,7 +137,7 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                 sha256=str(row["sha256"]),
                 licence=str(row["licence"]),
                 source=str(row["source"]),
-                radii=tuple(float(radius) for radius in row["radii"]),
+                radii=tuple(float(radius) for radius in row.get("radii", ())),
                 calibration_with_depth=tuple(float(w) for w in row.get("calibration_with_depth", ())),
                 calibration_without_depth=tuple(float(w) for w in row.get("calibration_without_depth", ())),
                 calibration_scene={

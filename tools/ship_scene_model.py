@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Put trained weights of the light CrossOver into models/: the file, the manifest entry, and its scene calibration.
+
+    python tools/ship_scene_model.py runs/unified/best.safetensors --scans data/rooms-calibration
+
+The scans (`xover scenes --rooms`) must be of rooms that were not trained on. From them small maps are put together, and
+single views and texts are asked for in them, a share of which is of none of the map's scenes; the calibration makes the
+right answers as probable as possible (`localization/scene_calibration.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xover_core.datasets.scan_folder import ScanFolder
+from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
+from xover_core.encoders.view_tokens import ViewTokenizer
+from xover_core.evaluation.protocols.scene_embeddings import embed_scans, embed_single_views
+from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
+from xover_core.evaluation.protocols.scene_table import EmbeddedScan, NamedSceneEncoder, SceneTable
+from xover_core.inference.compact_session import make_compact_session
+from xover_core.inference.light_checkpoint import load_light
+from xover_core.inference.light_session import LightSession
+from xover_core.inference.model_install import install_model, make_entry
+from xover_core.localization.scene_calibration import fit_scene_calibration
+from xover_core.types import Float32Array, SceneModality
+
+MODELS = Path(__file__).resolve().parent.parent / "models"
+SOURCE = "light CrossOver trained on procedural rooms, by this project"
+MAP_SIZE = 6
+UNKNOWN_PRIOR = 0.2
+MAX_VIEWS = 3
+STORED = (SceneModality.IMAGE, SceneModality.POINT_CLOUD, SceneModality.FLOORPLAN, SceneModality.TEXT)
+ASKED = tuple(SceneModality(name) for name in ("image", "text", "floorplan", "point_cloud"))
+
+
+def main() -> None:
+    """Fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint", type=Path, help="safetensors file of a light CrossOver")
+    parser.add_argument("--scans", type=Path, required=True, help="rooms that were not trained on, with rescans")
+    parser.add_argument("--name", default="crossover-light", help="of the model (default: %(default)s)")
+    parser.add_argument("--source", default=SOURCE, help="who trained it on what (default: %(default)s)")
+    parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier (default: %(default)s)")
+    args = parser.parse_args()
+    weights = args.checkpoint.read_bytes()
+    encoder = LightSceneEncoder(
+        name=args.name,
+        weights_sha256="",
+        session=LightSession(load_light(weights, args.name)),
+        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
+    )
+    named = NamedSceneEncoder(name=args.name, encoder=encoder)
+    table = embed_scans(ScanFolder(args.scans), [named], SceneProtocolSettings())
+    calibrations = {}
+    for asked in ASKED:
+        for stored, fitted in fit_asked(table, encoder, asked).items():
+            calibrations[f"{asked.value}->{stored.value}"] = fitted
+            print(f"{asked.value}->{stored.value}: temperature {fitted[0]:.4f}, unknown similarity {fitted[1]:.3f}")
+    entry = make_entry(
+        name=args.name, kind="light-crossover", weights=weights, licence=args.licence, source=args.source, radii=()
+    )
+    install_model(MODELS, dataclasses.replace(entry, calibration_scene=calibrations), weights)
+    print(f"{args.name}: {len(weights) / 1e6:.2f} MB")
+
+
+def fit_asked(
+    table: SceneTable, encoder: LightSceneEncoder, asked: SceneModality
+) -> dict[SceneModality, tuple[float, float]]:
+    """(temperature, unknown similarity) of what scenes have, for queries in one modality.
+
+    Maps have what a robot's map has: views and clouds of the reference scans. What users add is fitted pair by pair.
+    Queries come from rescans, in which furniture moved, for that is what a robot meets.
+    """
+    together = [SceneModality.IMAGE, SceneModality.POINT_CLOUD]
+    groups: list[list[SceneModality]] = [together, [SceneModality.FLOORPLAN], [SceneModality.TEXT]]
+    fitted: dict[SceneModality, tuple[float, float]] = {}
+    for group in groups:
+        similarities, right = _sample(table, encoder, asked, group)
+        for stored, pair in zip(
+            group, fit_scene_calibration(similarities, right, unknown_prior=UNKNOWN_PRIOR), strict=True
+        ):
+            fitted[stored] = (round(pair.temperature, 4), round(pair.unknown_similarity, 4))
+    return fitted
+
+
+def _sample(
+    table: SceneTable, encoder: LightSceneEncoder, asked: SceneModality, stored: Sequence[SceneModality]
+) -> tuple[Float32Array, np.ndarray]:
+    """(Q, P, S) similarities of queries with the scenes of random maps, and the row of the right one, -1 for none."""
+    rng = np.random.default_rng(0)
+    scans = table.by_encoder[0].scans
+    references = [i for i, fact in enumerate(table.facts) if fact.scan_id == fact.place_id]
+    rescans = [i for i, fact in enumerate(table.facts) if fact.scan_id != fact.place_id]
+    row_of = {table.facts[i].place_id: i for i in references}
+    rows, right = [], []
+    for index in rescans:
+        own = row_of.get(table.facts[index].place_id)
+        if own is None:
+            continue
+        for query in _queries(scans[index], encoder, asked):
+            others = [i for i in references if i != own]
+            chosen = list(rng.choice(others, MAP_SIZE, replace=False))
+            is_known = rng.random() >= UNKNOWN_PRIOR
+            answer = int(rng.integers(MAP_SIZE)) if is_known else -1
+            if is_known:
+                chosen[answer] = own
+            rows.append([[float(query @ scans[i].scenes[m]) for i in chosen] for m in stored])
+            right.append(answer)
+    return np.array(rows, np.float32), np.array(right, np.float64)
+
+
+def _queries(scan: EmbeddedScan, encoder: LightSceneEncoder, asked: SceneModality) -> list[Float32Array]:
+    """Embeddings of single views, or of the scan in another modality."""
+    if asked is SceneModality.IMAGE:
+        return list(embed_single_views(scan, encoder)[:MAX_VIEWS])
+    return [scan.scenes[asked]] if asked in scan.scenes else []
+
+
+if __name__ == "__main__":
+    main()
