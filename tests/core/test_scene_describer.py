@@ -14,6 +14,7 @@ from box_room import TileEncoder, look_at, room_frame
 from fake_scene_encoder import FakeSceneEncoder, color_histogram
 
 from xover_core.config import MappingSettings
+from xover_core.geometry.transforms import exp_se3
 from xover_core.landmark_map import scene_embedding
 from xover_core.landmark_map.map_builder import MapBuilder
 from xover_core.landmark_map.map_storage import MapStorage, new_header
@@ -121,6 +122,17 @@ def test_the_cloud_has_the_colours_of_what_was_seen(storage: MapStorage) -> None
     extent = cloud.points.max(axis=0) - cloud.points.min(axis=0)
     np.testing.assert_allclose(extent[:2], (6.0, 5.0), atol=0.1)  # the box, its z up
     assert extent[2] < 3.1
+
+
+def test_the_cloud_of_a_map_that_lies_on_its_side_is_raised(storage: MapStorage) -> None:
+    add_all(new_builder(storage, None), turning_walk())
+    keyframes = storage.load().keyframes
+    T_lying_map = exp_se3(np.array([0.0, 0.0, 0.0, np.pi / 2, 0.0, 0.0]))
+    lying = [dataclasses.replace(k, T_map_camera=T_lying_map @ k.T_map_camera) for k in keyframes]
+    expected, raised = colored_cloud(keyframes), colored_cloud(lying)
+    assert expected is not None
+    assert raised is not None
+    np.testing.assert_allclose(raised.points, expected.points, atol=1e-4)
 
 
 def test_a_large_cloud_is_thinned_out(storage: MapStorage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from xover_core.encoders.scene_encoder import ColoredPoints, SceneEncoder
 from xover_core.geometry.camera import scale_pixels
 from xover_core.geometry.pose_sampling import farthest_poses
 from xover_core.geometry.transforms import transform_points
+from xover_core.geometry.upright import upright_rotation
 from xover_core.landmark_map.scene_data import SceneEmbedding, SceneSource
 from xover_core.landmark_map.thumbnails import decode_thumbnail
 from xover_core.types import Float32Array, Keyframe, Mat4, SceneModality
@@ -79,7 +80,8 @@ def colored_cloud(keyframes: Sequence[Keyframe]) -> ColoredPoints | None:
     """The patches' points of some keyframes with the colours of their stored images.
 
     Returns:
-        At most `MAX_CLOUD_POINTS` in the map's orientation about their mean; None when there is no point at all.
+        At most `MAX_CLOUD_POINTS` about their mean, in the map's orientation, or with z up where the map's is clearly
+        not; None when there is no point at all.
 
     Raises:
         MapFormatError: a stored image is no JPEG.
@@ -92,7 +94,8 @@ def colored_cloud(keyframes: Sequence[Keyframe]) -> ColoredPoints | None:
     if len(points) > MAX_CLOUD_POINTS:
         rows = np.sort(np.random.default_rng(0).permutation(len(points))[:MAX_CLOUD_POINTS])
         points, colors = points[rows], colors[rows]
-    return ColoredPoints(points=(points - points.mean(axis=0)).astype(np.float32), colors=colors)
+    upright = upright_rotation([keyframe.T_map_camera for keyframe in keyframes])
+    return ColoredPoints(points=((points - points.mean(axis=0)) @ upright.T).astype(np.float32), colors=colors)
 
 
 def _colored_points(keyframe: Keyframe) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
