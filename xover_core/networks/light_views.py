@@ -7,10 +7,14 @@ import torch
 from torch import Tensor, nn
 
 _START_DEVIATION = 0.02
+_MIN_DEVIATION = 1e-3
 
 
 class ViewNetwork(nn.Module):
     """Tokens of one view -> one vector, by a small transformer; views are averaged over afterwards."""
+
+    token_mean: Tensor
+    token_scale: Tensor
 
     def __init__(
         self, token_dim: int, num_tokens: int, *, width: int = 128, layers: int = 2, heads: int = 4, out_dim: int = 256
@@ -26,8 +30,9 @@ class ViewNetwork(nn.Module):
             out_dim: E.
         """
         super().__init__()
-        self.norm = nn.LayerNorm(token_dim)
-        self.enter = nn.Sequential(nn.Linear(2 * token_dim, width), nn.GELU(), nn.Linear(width, width))
+        self.register_buffer("token_mean", torch.zeros(token_dim))
+        self.register_buffer("token_scale", torch.zeros(token_dim))
+        self.enter = nn.Sequential(nn.Linear(token_dim, width), nn.GELU(), nn.Linear(width, width))
         self.positions = nn.Parameter(torch.randn(num_tokens, width) * _START_DEVIATION)
         layer = nn.TransformerEncoderLayer(
             width, heads, 3 * width, dropout=0.1, activation="gelu", batch_first=True, norm_first=True
@@ -35,10 +40,19 @@ class ViewNetwork(nn.Module):
         self.tokens = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
         self.leave = nn.Sequential(nn.Linear(2 * width, out_dim), nn.GELU(), nn.Linear(out_dim, out_dim))
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether `set_statistics` was called, without which nothing is seen."""
+        return bool(self.token_scale.any())
+
+    def set_statistics(self, mean: Tensor, deviation: Tensor) -> None:
+        """Take over (C,) mean and standard deviation of the tokens that will be seen."""
+        self.token_mean.copy_(mean)
+        self.token_scale.copy_(1 / deviation.clamp_min(_MIN_DEVIATION))
+
     def forward(self, tokens: Tensor) -> Tensor:
         """(V, N, C) to (V, E)."""
-        # as they are, colours and metres keep their size; normalised, features of plain views count as much as others
-        states = self.enter(torch.cat([tokens, self.norm(tokens)], dim=2)) + self.positions
+        states = self.enter((tokens - self.token_mean) * self.token_scale) + self.positions
         states = self.tokens(states)
         view: Tensor = self.leave(torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=1))
         return view

@@ -49,6 +49,9 @@ class CrossoverLossSettings(Settings):
     """Weights beside those of the contrastive loss."""
 
     rescan: float = setting(1.0, "weight of finding the other scan of the same place, and its objects", minimum=0.0)
+    attributes: float = setting(
+        3.0, "unified: weight of predicting what is in the room, its colours and sides from each embedding", minimum=0.0
+    )
     object_weight: float = setting(
         0.0,
         "unified: weight of the instance loss (joint, eq. 4); 0 freezes the instance encoder, as released",

@@ -15,7 +15,7 @@ from xover_core.encoders.cloud_voxels import VOXEL_DIM
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE
 from xover_core.encoders.object_inputs import POINT_DIM
 from xover_core.encoders.view_tokens import ViewTokenizer
-from xover_core.errors import TrainingError
+from xover_core.errors import ModelError, TrainingError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.light_checkpoint import load_light, save_light
 from xover_core.networks.light_crossover import LightCrossover, LightShape
@@ -23,6 +23,7 @@ from xover_core.training.contrastive_loss import Masks, Temperature, instance_lo
 from xover_core.training.crossover_settings import CrossoverSettings
 from xover_core.training.crossover_validation import measure_objects, measure_scenes
 from xover_core.training.feature_folder import PlaceFeatures
+from xover_core.training.room_attributes import AttributeHead, AttributeReader
 from xover_core.training.room_batches import RoomBatch, RoomSampler, SceneTensors, make_batch
 from xover_core.types import SceneModality
 
@@ -34,6 +35,8 @@ _RESCAN_PAIRS = (
     (SceneModality.IMAGE, SceneModality.IMAGE),
     (SceneModality.IMAGE, SceneModality.POINT_CLOUD),
 )
+# Scans that the statistics of tokens are taken from.
+_MAX_STATISTICS = 200
 _OBJECT_PARTS = ("object_points", "object_cad", "object_crops", "object_text", "objects")
 _FUSION_PARTS = ("fusion", "objects_head")
 
@@ -53,17 +56,42 @@ def make_light() -> LightCrossover:
 
 
 class CrossoverTraining(nn.Module):
-    """The network, and the temperatures that are learned with it and thrown away."""
+    """The network, and what is learned with it and thrown away: temperatures, and the head of attributes."""
 
-    def __init__(self, model: LightCrossover, settings: CrossoverSettings) -> None:
+    def __init__(self, model: LightCrossover, num_labels: int, settings: CrossoverSettings) -> None:
         """Freeze what the stage leaves as it is."""
         super().__init__()
         self.model = model
+        self.attributes = AttributeHead(num_labels)
         contrast = settings.contrast
         self.scene_scale = Temperature(contrast.temperature, learns=contrast.learns_temperature)
         self.object_scale = Temperature(contrast.temperature, learns=contrast.learns_temperature)
         for name, part in model.named_children():
             part.requires_grad_(_is_trained(name, settings))
+
+
+def _load_start(model: LightCrossover, path: Path) -> None:
+    """Take over the weights of an earlier stage.
+
+    Raises:
+        ModelError: no such file, damaged, or of a network of another shape.
+    """
+    try:
+        contents = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"weights {path}: cannot be read, {error}; name a file of an earlier stage.") from error
+    start = load_light(contents, str(path))
+    if start.shape != model.shape:
+        raise ModelError(f"weights {path}: expected a network of {model.shape}, got {start.shape}; train it again.")
+    model.load_state_dict(start.state_dict())
+
+
+def _token_statistics(places: PlaceFeatures) -> tuple[Tensor, Tensor]:
+    """(C,) mean and standard deviation of the tokens of all reference scans."""
+    step = max(1, len(places) // _MAX_STATISTICS)
+    tokens = [places.place(i)[0].tokens for i in range(0, len(places), step)]
+    values = torch.from_numpy(np.concatenate([part for part in tokens if len(part)]).astype(np.float32)).flatten(0, 1)
+    return values.mean(dim=0), values.std(dim=0)
 
 
 def _is_trained(part: str, settings: CrossoverSettings) -> bool:
@@ -100,9 +128,11 @@ class CrossoverTask:
         if len(places) < 2:
             raise TrainingError(f"CrossOver: expected at least two places to tell apart, got {len(places)}.")
         if settings.data.start:
-            start = load_light(Path(settings.data.start).read_bytes(), settings.data.start)
-            model.load_state_dict(start.state_dict())
-        self._training = CrossoverTraining(model, settings)
+            _load_start(model, Path(settings.data.start))
+        if settings.stage == "unified" and not model.views.has_statistics:
+            model.views.set_statistics(*_token_statistics(places))
+        self._attributes = AttributeReader(places)
+        self._training = CrossoverTraining(model, self._attributes.num_labels, settings)
         self._places = places
         self._validation = validation
         self._settings = settings
@@ -187,6 +217,11 @@ class CrossoverTask:
             terms = _rescan_terms(first, again, batch.first.masks, batch.second.masks, scale)
             total = total + settings.loss.rescan * sum(terms) / len(terms)
             scalars["rescan"] = float(terms[0].detach())
+        if settings.loss.attributes:
+            attributes = self._attributes.read(batch.rooms)
+            of_attributes = self._training.attributes.loss(first, batch.first.masks, attributes)
+            total = total + settings.loss.attributes * of_attributes
+            scalars["attributes"] = float(of_attributes.detach())
         if settings.loss.object_weight:
             of_objects, more = self._instance_loss(batch)
             total = total + settings.loss.object_weight * of_objects
@@ -202,7 +237,8 @@ class CrossoverTask:
             found = measure_objects(self._training.model, batches)
         else:
             found = measure_scenes(self._training.model, batches, embed_scene)
-        return {**found, "recall_mean": sum(found.values()) / len(found)}
+        # scenes of which none has two objects can measure nothing
+        return {**found, "recall_mean": sum(found.values()) / max(len(found), 1)}
 
     def _plain_batches(self, places: PlaceFeatures) -> list[RoomBatch]:
         settings = dataclasses.replace(self._settings.batches, is_changed=False, max_views=10)

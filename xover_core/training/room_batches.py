@@ -25,7 +25,6 @@ from xover_core.training.room_features import RoomFeatures
 from xover_core.training.text_disturbance import disturb_text
 from xover_core.types import Float32Array, SceneModality
 
-_MIN_VOXEL_POINTS = 200
 _MAX_CUT = 0.35
 _CLOUD_NOISE_M = 0.01
 _SCALE_SPREAD = 0.04
@@ -63,10 +62,12 @@ class RoomBatch:
     Attributes:
         first: with everything.
         second: objects in the same rows as in `first` where both have them; None where rescans are left out.
+        rooms: the scans that `first` shows.
     """
 
     first: SceneTensors
     second: SceneTensors | None
+    rooms: tuple[RoomFeatures, ...]
 
 
 class RoomSampler:
@@ -106,8 +107,9 @@ def make_batch(
     rows = [_object_rows(a, b, settings.max_objects, rng) for a, b in zip(firsts, seconds, strict=True)]
     first = _scene_tensors(firsts, [row[0] for row in rows], settings, rng)
     if settings.is_changed and rng.random() >= settings.rescan_share:
-        return RoomBatch(first=first, second=None)
-    return RoomBatch(first=first, second=_scene_tensors(seconds, [row[1] for row in rows], settings, rng))
+        return RoomBatch(first=first, second=None, rooms=tuple(firsts))
+    second = _scene_tensors(seconds, [row[1] for row in rows], settings, rng)
+    return RoomBatch(first=first, second=second, rooms=tuple(firsts))
 
 
 def _object_rows(
@@ -238,7 +240,7 @@ def _object_tensors(
     locations = np.zeros((len(scans), width, 6), np.float32)
     points, cad_points, crops, texts = [], [], [], []
     for number, (scan, row) in enumerate(zip(scans, rows, strict=True)):
-        turn = rng.uniform(-np.pi, np.pi)
+        turn = _draw_turn(settings, rng)
         for slot, index in enumerate(row):
             if index < 0:
                 continue
@@ -247,10 +249,10 @@ def _object_tensors(
             sentences = scan.object_sentences[index]
             if scan.has_points[index] and kept[SceneModality.POINT_CLOUD]:
                 has[SceneModality.POINT_CLOUD][number, slot] = True
-                points.append(_turned_points(scan.object_points[index], rng))
+                points.append(_turned_points(scan.object_points[index], _draw_turn(settings, rng)))
             if scan.has_cad[index] and kept[SceneModality.CAD]:
                 has[SceneModality.CAD][number, slot] = True
-                cad_points.append(_turned_points(scan.cad_points[index], rng))
+                cad_points.append(_turned_points(scan.cad_points[index], _draw_turn(settings, rng)))
             if scan.num_crops[index] and kept[SceneModality.IMAGE]:
                 has[SceneModality.IMAGE][number, slot] = True
                 crops.append(scan.crops[index, rng.integers(scan.num_crops[index])])
@@ -276,6 +278,11 @@ def _stacked(rows: Sequence[NDArray[Any]], shape: tuple[int, ...]) -> NDArray[An
     return np.stack(rows) if rows else np.zeros((0, *shape), np.float32)
 
 
+def _draw_turn(settings: RoomBatchSettings, rng: np.random.Generator) -> float:
+    """An angle about the vertical, rad."""
+    return float(rng.uniform(-np.pi, np.pi)) if settings.is_changed else 0.0
+
+
 def _turned(location: Float32Array, turn: float) -> Float32Array:
     """Centre turned about the vertical; the box is that of the turned box."""
     cos, sin = np.cos(turn), np.sin(turn)
@@ -289,8 +296,7 @@ def _turned(location: Float32Array, turn: float) -> Float32Array:
     )  # fmt: skip
 
 
-def _turned_points(points: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """Points turned about the vertical, with their colours in another light where they have any."""
-    turn = rng.uniform(-np.pi, np.pi)
+def _turned_points(points: Float32Array, turn: float) -> Float32Array:
+    """(P, 6) points turned about the vertical; their colours stay."""
     rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]], np.float32)
     return np.concatenate([points[:, :2] @ rotation.T, points[:, 2:]], axis=1)
