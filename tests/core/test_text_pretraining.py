@@ -14,9 +14,9 @@ from xover_core.networks.light_text_network import LightTextNetwork
 from xover_core.training.text_pretraining import (
     TEXT_PREFIX,
     TextPretrainingNetwork,
-    TextPretrainingSettings,
     TextPretrainingTask,
 )
+from xover_core.training.text_settings import TextPretrainingSettings
 
 SETTINGS = TextPretrainingSettings(num_apartments=2, num_validation=1, batch_size=24, typos=0.0)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from xover_core.training.feature_folder import PlaceFeatures
     from xover_core.training.locus_settings import LocusSettings
     from xover_core.training.locus_task import LocusTask
+    from xover_core.training.text_pretraining import TextPretrainingTask
+    from xover_core.training.text_settings import TextPretrainingSettings
     from xover_core.training.trainer import TrainingResult
     from xover_core.training.training_settings import TrainerSettings
     from xover_core.training.training_task import TrainingTask
@@ -27,6 +29,10 @@ _DESCRIPTION = """\
 Train LoCUS patch features on folders of scenes (docs/training.md; `xover scenes` makes them). Ctrl-C or SIGTERM stops
 after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core.cli.main
 train locus ...`."""
+
+_TEXT = """\
+Teach the text network of the light CrossOver what words stand for, from phrases about procedural furniture; a start for
+`xover train crossover --stage unified --start ...` (docs/crossover.md). No scans are needed."""
 
 _CROSSOVER = """\
 Train the light CrossOver on folders of scans (docs/crossover.md; `xover scenes --rooms` makes them), one stage after
@@ -39,6 +45,7 @@ def add_parser(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("train", help="train a network", description="Train a network (docs/training.md).")
     tasks = parser.add_subparsers(title="tasks", metavar="TASK", dest="task", required=True)
     _add_locus(tasks)
+    _add_text(tasks)
     _add_crossover(tasks)
 
 
@@ -53,6 +60,31 @@ def _add_locus(tasks: Subparsers) -> None:
     parser.set_defaults(run=run_locus)
 
 
+def _add_text(tasks: Subparsers) -> None:
+    parser = tasks.add_parser("text", help="words, for CrossOver's text network", description=_TEXT)
+    add_run_arguments(parser)
+    add_own_settings_arguments(parser)
+    parser.set_defaults(run=run_text)
+
+
+def run_text(args: argparse.Namespace) -> int:
+    """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
+    from xover_core.training.text_settings import TextPretrainingSettings
+
+    settings = run_settings(args, TextPretrainingSettings(), {})
+    if args.show_settings:
+        print(dump_settings(settings), end="")
+        return 0
+    return run_task(args, settings.trainer, lambda: _make_text(settings))
+
+
+def _make_text(settings: TextPretrainingSettings) -> TextPretrainingTask:
+    """The text network alone; its phrases are made up."""
+    from xover_core.training.text_pretraining import TextPretrainingTask, make_text_network
+
+    return TextPretrainingTask(make_text_network(), settings)
+
+
 def _add_crossover(tasks: Subparsers) -> None:
     parser = tasks.add_parser("crossover", help="CrossOver scene embeddings", description=_CROSSOVER)
     add_run_arguments(parser)
@@ -64,7 +96,9 @@ def _add_crossover(tasks: Subparsers) -> None:
         "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
     )
     parser.add_argument("--stage", help="instance, scene or unified (default: unified)")
-    parser.add_argument("--start", metavar="FILE", type=Path, help="weights of the stage before (best.safetensors)")
+    parser.add_argument(
+        "--start", metavar="FILE", type=Path, nargs="+", help="weights of stages before (best.safetensors)"
+    )
     add_own_settings_arguments(parser)
     parser.set_defaults(run=run_crossover)
 
@@ -158,9 +192,9 @@ def run_crossover(args: argparse.Namespace) -> int:
     from xover_core.training.crossover_settings import CrossoverSettings
 
     defaults = CrossoverSettings()
-    settings = run_settings(args, defaults, {"data.scans": args.scans, "data.validation": args.validation})
-    values = {"stage": args.stage, "data.start": str(args.start) if args.start else None}
-    settings = override(settings, {key: value for key, value in values.items() if value is not None})
+    folders = {"data.scans": args.scans, "data.validation": args.validation, "data.start": args.start}
+    settings = run_settings(args, defaults, folders)
+    settings = override(settings, {"stage": args.stage} if args.stage else {})
     if args.show_settings:
         print(dump_settings(settings), end="")
         return 0

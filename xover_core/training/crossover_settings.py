@@ -18,7 +18,9 @@ class CrossoverDataSettings(Settings):
 
     scans: tuple[str, ...] = setting((), "folders of scans to train on")
     validation: tuple[str, ...] = setting((), "folders of other scans, to choose the best weights; empty = the newest")
-    start: str = setting("", "weights to start from, of an earlier stage (best.safetensors); empty = random")
+    start: tuple[str, ...] = setting(
+        (), "weights to start from, of earlier stages (best.safetensors), later files over earlier ones; empty = random"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

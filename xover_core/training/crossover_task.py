@@ -17,7 +17,8 @@ from xover_core.encoders.object_inputs import POINT_DIM
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, TrainingError
 from xover_core.inference.compact_session import make_compact_session
-from xover_core.inference.light_checkpoint import load_light, save_light
+from xover_core.inference.light_checkpoint import save_light
+from xover_core.inference.weights_file import read_safetensors
 from xover_core.networks.light_crossover import LightCrossover, LightShape
 from xover_core.training.contrastive_loss import Masks, Temperature, instance_loss, scene_loss, symmetric_info_nce
 from xover_core.training.crossover_settings import CrossoverSettings
@@ -71,19 +72,20 @@ class CrossoverTraining(nn.Module):
 
 
 def _load_start(model: LightCrossover, path: Path) -> None:
-    """Take over the weights of an earlier stage.
+    """Take over the weights of an earlier stage: a whole network, or the part that `xover train text` gives.
 
     Raises:
         ModelError: no such file, damaged, or of a network of another shape.
     """
-    try:
-        contents = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"weights {path}: cannot be read, {error}; name a file of an earlier stage.") from error
-    start = load_light(contents, str(path))
-    if start.shape != model.shape:
-        raise ModelError(f"weights {path}: expected a network of {model.shape}, got {start.shape}; train it again.")
-    model.load_state_dict(start.state_dict())
+    tensors, _ = read_safetensors(path)
+    own = model.state_dict()
+    foreign = [name for name, value in tensors.items() if name not in own or own[name].shape != value.shape]
+    if foreign or not tensors:
+        raise ModelError(
+            f"weights {path}: expected parts of a light CrossOver, got {len(foreign)} of {len(tensors)} tensors that"
+            f" are none, such as {', '.join(foreign[:3]) or 'nothing'}; name files of earlier stages."
+        )
+    model.load_state_dict({**own, **{name: value.to(own[name].dtype) for name, value in tensors.items()}})
 
 
 def _token_statistics(places: PlaceFeatures) -> tuple[Tensor, Tensor]:
@@ -127,8 +129,8 @@ class CrossoverTask:
         """
         if len(places) < 2:
             raise TrainingError(f"CrossOver: expected at least two places to tell apart, got {len(places)}.")
-        if settings.data.start:
-            _load_start(model, Path(settings.data.start))
+        for path in settings.data.start:
+            _load_start(model, Path(path))
         if settings.stage == "unified" and not model.views.has_statistics:
             model.views.set_statistics(*_token_statistics(places))
         self._attributes = AttributeReader(places)

@@ -150,4 +150,4 @@ def _layout_of(room: RoomFeatures) -> Float32Array:
     """(3,)."""
     low, high = np.quantile(room.points, [0.01, 0.99], axis=0)
     width, depth, height = high - low
-    return np.array([max(width, depth), min(width, depth), height], np.float32) / np.float32(4)
+    return np.array([max(width, depth) / 4, min(width, depth) / 4, height / 4], np.float32)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from xover_core.config import Settings, setting
 from xover_core.datasets.procedural import ObjectClass, make_apartment
 from xover_core.datasets.procedural.room_facts import RoomFacts, read_room_facts
 from xover_core.datasets.procedural.room_sentences import write_object_phrase
@@ -25,7 +24,7 @@ from xover_core.datasets.procedural.room_wording import COLORS
 from xover_core.encoders.text_tokens import batch_tokens
 from xover_core.networks.light_text_network import LightTextNetwork
 from xover_core.training.text_disturbance import disturb_text
-from xover_core.training.training_settings import TrainerSettings
+from xover_core.training.text_settings import TextPretrainingSettings
 
 TEXT_PREFIX = "text."
 """Of the text network's names in the weights that are saved, as in those of `LightCrossover`."""
@@ -39,22 +38,6 @@ _NO_COLOR = -1
 _COLOR_NUMBERS = {name: i for i, name in enumerate(COLORS)}
 
 _ByClass = Mapping[ObjectClass, Sequence[tuple[RoomFacts, int]]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TextPretrainingSettings(Settings):
-    """What the text network learns from before it meets images."""
-
-    num_apartments: int = setting(200, "apartments of eight rooms and a corridor to write about", minimum=1)
-    first_seed: int = setting(500_000, "seed of the first of them", minimum=0)
-    num_validation: int = setting(30, "other apartments, to choose the best weights", minimum=1)
-    batch_size: int = setting(96, "phrases of a batch; all classes are drawn equally often", minimum=1)
-    typos: float = setting(0.5, "phrases with typing errors and stray words, share", minimum=0.0, maximum=1.0)
-    trainer: TrainerSettings = field(
-        default_factory=lambda: TrainerSettings(
-            max_steps=1500, learning_rate=2e-3, weight_decay=0.01, warmup_steps=20, validate_every=250
-        )
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +69,11 @@ class TextPretrainingNetwork(nn.Module):
         """(B, W, G) ids to logits of classes and of colours."""
         texts = self.text(words)
         return self.classes(texts), self.colors(texts)
+
+
+def make_text_network() -> TextPretrainingNetwork:
+    """That of the light CrossOver, with random weights."""
+    return TextPretrainingNetwork(LightTextNetwork())
 
 
 class TextPretrainingTask:
