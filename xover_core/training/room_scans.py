@@ -20,6 +20,7 @@ from xover_core.datasets.procedural.apartment import Apartment, make_apartment
 from xover_core.datasets.procedural.bounds import object_boxes
 from xover_core.datasets.procedural.floorplan import draw_floorplan
 from xover_core.datasets.procedural.meshes import object_mesh
+from xover_core.datasets.procedural.rearrangement import ObjectMove
 from xover_core.datasets.procedural.renderer import RenderedView
 from xover_core.datasets.procedural.room_facts import RoomFacts, read_room_facts
 from xover_core.datasets.procedural.room_sentences import write_object_text, write_room_text
@@ -53,6 +54,8 @@ _NUM_DESCRIPTIONS, _NUM_REFERRALS = 40, 3
 _FLOORPLAN_PIXELS_PER_M = 40.0
 # Walls have a thickness, and depth has noise, m.
 _BOX_MARGIN = 0.2
+# Things on furniture are often only turned, m.
+_MIN_MOVE = 0.05
 _NOISE = SensorNoise()
 
 
@@ -84,7 +87,7 @@ def render_room_scans(
     """Fill a folder; it can be stopped at any time and goes on when called again.
 
     Args:
-        directory: made when missing. Apartments whose last scan is there are kept as they are.
+        directory: made when missing. Apartments that are marked as done, by an empty file, are kept as they are.
         settings: None = defaults.
         progress: called at the start and after each apartment.
 
@@ -100,7 +103,7 @@ def render_room_scans(
     except OSError as error:
         raise TrainingError(f"scans in {directory}: the folder cannot be made, {error}.") from error
     seeds = range(settings.first_seed, settings.first_seed + settings.num_apartments)
-    missing = [seed for seed in seeds if not any(directory.glob(f"room-{seed:05d}-01{RESCAN_SUFFIX}{SCAN_SUFFIX}"))]
+    missing = [seed for seed in seeds if not _done_marker(directory, seed).exists()]
     done = len(seeds) - len(missing)
     if progress:
         progress(done, len(seeds))
@@ -127,7 +130,7 @@ def scan_rooms(seed: int, settings: RoomScansSettings) -> list[SceneScan]:
     """Scans of all rooms of an apartment, and then their rescans; rooms too narrow for a camera are left out."""
     before = apartment_of(seed, settings)
     after, moves = before.rearranged(seed, settings.moved_share)
-    moved = frozenset(move.object_id for move in moves)
+    moved = moved_objects(moves)
     first = _scan_all(_Scanner(before, np.random.default_rng([seed, 43, 0]), settings), settings.num_views)
     second = _scan_all(
         _Scanner(after.relit(seed + 1), np.random.default_rng([seed, 43, 1]), settings), settings.num_rescan_views
@@ -135,6 +138,12 @@ def scan_rooms(seed: int, settings: RoomScansSettings) -> list[SceneScan]:
     places = {scan.place_id for scan in first}
     rescans = [_as_rescan(scan, moved) for scan in second if scan.place_id in places]
     return [*first, *rescans]
+
+
+def moved_objects(moves: Iterable[ObjectMove]) -> frozenset[int]:
+    """Ids of the objects that stand elsewhere, and were not only turned."""
+    shifts = {move.object_id: move.T_map_after[:3, 3] - move.T_map_before[:3, 3] for move in moves}
+    return frozenset(object_id for object_id, shift in shifts.items() if np.linalg.norm(shift) > _MIN_MOVE)
 
 
 def _scan_all(scanner: _Scanner, num_views: int) -> list[SceneScan]:
@@ -244,7 +253,14 @@ class _Scanner:
 def _scan_apartment(seed: int, directory: Path, settings: RoomScansSettings) -> str:
     """Scan one apartment into files; return what went wrong, empty when nothing did."""
     scans = scan_rooms(seed, settings)
-    # the file that says that an apartment is done comes last
-    for scan in sorted(scans, key=lambda scan: scan.scan_id.endswith(f"-01{RESCAN_SUFFIX}")):
+    if not scans:
+        return "no room has space for a camera"
+    for scan in scans:
         save_scan(scan, directory / f"{scan.scan_id}{SCAN_SUFFIX}")
-    return "" if scans else "no room has space for a camera"
+    _done_marker(directory, seed).touch()
+    return ""
+
+
+def _done_marker(directory: Path, seed: int) -> Path:
+    """The file that is made after the last scan of an apartment."""
+    return directory / f"room-{seed:05d}.done"
