@@ -34,7 +34,8 @@ def save_scan(scan: SceneScan, path: Path) -> None:
     instances or none of them.
 
     Raises:
-        DatasetError: the file cannot be written, or its views differ in what they have.
+        DatasetError: the file cannot be written, its views differ in what they have, or an object id in them is above
+            65535.
     """
     arrays: dict[str, NDArray[Any]] = {
         "points": scan.points,
@@ -128,8 +129,10 @@ class FileViews(Sequence[ScanView]):
                 if "view_instance" in file.keys():  # noqa: SIM118
                     instance = _decoded(_part(file, "view_instance", number), cv2.IMREAD_UNCHANGED).astype(np.int32)
                 pose = file.get_tensor("view_poses")[number]
-        except (OSError, SafetensorError, cv2.error) as error:
-            raise DatasetError(f"scan file {self._path}: view {number} cannot be read, {error}.") from error
+        except (OSError, SafetensorError, ValueError) as error:
+            raise DatasetError(
+                f"scan file {self._path}: view {number} cannot be read, {error}; delete it and make it again."
+            ) from error
         return ScanView(
             rgb=np.ascontiguousarray(rgb), depth=depth, instance=instance, intrinsics=camera, T_scan_camera=pose
         )
@@ -156,6 +159,8 @@ def _view_arrays(scan: SceneScan) -> dict[str, NDArray[Any]]:
         arrays |= _joined("view_depth", [_encoded(".png", depth.astype(np.uint16)) for depth in depths])
     instances = [view.instance for view in scan.views if view.instance is not None]
     if instances:
+        if not all(image.min() >= 0 and image.max() <= _MAX_UINT16 for image in instances):
+            raise DatasetError(f"scan {scan.scan_id}: expected object ids from 0 to {_MAX_UINT16} in its views.")
         arrays |= _joined("view_instance", [_encoded(".png", image.astype(np.uint16)) for image in instances])
     return arrays
 
@@ -180,9 +185,10 @@ def _encoded(suffix: str, image: NDArray[Any], options: Sequence[int] = ()) -> B
 
 
 def _decoded(data: Bytes, flags: int) -> NDArray[Any]:
-    image = cv2.imdecode(data, flags)
+    """The picture; ValueError, to which the caller adds the file, when there is none."""
+    image = cv2.imdecode(data, flags) if len(data) else None
     if image is None:
-        raise DatasetError(f"picture of {len(data)} bytes: OpenCV cannot read it.")
+        raise ValueError(f"OpenCV finds no picture in {len(data)} bytes")
     return image
 
 
