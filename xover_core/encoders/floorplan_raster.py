@@ -32,8 +32,8 @@ def rasterize(image: NDArray[np.uint8], pixels_per_m: float | None = None) -> Fl
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise SensorDataError(f"floorplan: expected an RGB image (H, W, 3) uint8, got {image.dtype} {image.shape}.")
-    if pixels_per_m is not None and not pixels_per_m > 0:
-        raise SensorDataError(f"floorplan: expected pixels_per_m > 0, got {pixels_per_m}.")
+    if pixels_per_m is not None and not 0 < pixels_per_m < np.inf:
+        raise SensorDataError(f"floorplan: expected a finite pixels_per_m > 0, got {pixels_per_m}.")
     ink = np.float32(1) - cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32) / np.float32(255)
     rows, columns = np.nonzero(ink > _MIN_INK)
     if not len(rows):

@@ -62,6 +62,9 @@ class LightTextNetwork(nn.Module):
         Returns:
             (B, out_dim), of any length.
         """
+        if not len(ids):
+            # torch's attention takes no mask for a batch without a text
+            return self.out.weight.new_zeros(0, self.out.out_features)
         is_padding = ids[:, :, 0] == 0
         words = self.grams(ids.flatten(0, 1)).unflatten(0, ids.shape[:2])
         states = self.words(words + self.positions[: ids.shape[1]], src_key_padding_mask=is_padding)

@@ -171,7 +171,7 @@ def load_features(path: Path) -> RoomFeatures:
             raster=arrays.get("raster"),
             **{name: arrays[name] for name in _ARRAYS},
         )
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise TrainingError(
             f"features {path}: cannot be read, {type(error).__name__}: {error}; delete them and make them again."
         ) from error
