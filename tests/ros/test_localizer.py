@@ -272,6 +272,7 @@ def test_query_scene(localized: Drive, probe: Probe) -> None:
     text = probe.call(QueryScene, f"{NS}/query_scene", QueryScene.Request(text="a kitchen"))
     assert text.result == QueryScene.Response.RESULT_NOT_AVAILABLE
     assert "no embeddings" in text.message
+    assert "xover scene refresh" in text.message
     nothing = probe.call(QueryScene, f"{NS}/query_scene")
     assert nothing.result == QueryScene.Response.RESULT_INVALID_REQUEST
 

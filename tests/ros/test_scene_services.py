@@ -15,7 +15,7 @@ from node_process import NodeProcess
 from probe import Probe
 from sensor_msgs.msg import Image, PointCloud2
 from xover_msgs.msg import SceneMatchArray
-from xover_msgs.srv import DescribeScene, LoadMap, QueryScene
+from xover_msgs.srv import DescribeScene, QueryScene
 from xover_ros.map_messages import landmark_cloud
 from xover_ros.sensor_conversions import color_message
 
@@ -154,11 +154,3 @@ def test_tales_that_say_nothing_are_refused(localizer: NodeProcess, probe: Probe
         answer = probe.call(DescribeScene, f"{NS}/describe_scene", request)
         assert answer.result == code, answer.message
         assert answer.message
-
-
-def test_a_map_without_embeddings_says_so(localizer: NodeProcess, map_file: Path, probe: Probe) -> None:
-    request = LoadMap.Request(map_url=str(map_file))
-    assert probe.call(LoadMap, f"{NS}/load_map", request).result == LoadMap.Response.RESULT_SUCCESS
-    answer = ask(probe, text="a sofa")
-    assert answer.result == QueryScene.Response.RESULT_NOT_AVAILABLE
-    assert "xover scene refresh" in answer.message
