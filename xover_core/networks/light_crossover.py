@@ -18,12 +18,15 @@ from xover_core.networks.instance_encoder import OBJECT_MODALITIES, InstanceEnco
 from xover_core.networks.light_cloud_network import LightCloudNetwork
 from xover_core.networks.light_text_network import LightTextNetwork
 from xover_core.networks.light_views import PointsNetwork, RasterNetwork, ViewNetwork
+from xover_core.networks.scene_statistics import COLOR_BINS, TOP_VIEW_CHANNELS, cloud_colors, top_views
 from xover_core.networks.sparse_backend import SparseLayers
 from xover_core.networks.sparse_tensor import SparseTensor
 from xover_core.types import SceneModality
 
 OBJECT_DIM = 128
 _TEXT_DIM = 256
+# A root is infinitely steep at 0.
+_MIN_SHARE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +38,8 @@ class LightShape:
         num_tokens: of a view.
         voxel_dim: features of a voxel.
         point_dim: of a point of an object.
-        view_dim: of the description of a view.
+        color_at: where the mean RGB stands in a token.
+        view_dim: of what is learned of a view; its colours are added to it.
         out_dim: of embeddings.
     """
 
@@ -43,6 +47,7 @@ class LightShape:
     num_tokens: int
     voxel_dim: int
     point_dim: int
+    color_at: int
     view_dim: int = 256
     out_dim: int = 768
 
@@ -80,8 +85,9 @@ class LightCrossover(nn.Module):
         """
         super().__init__()
         self.shape = shape
-        self.views = ViewNetwork(shape.token_dim, shape.num_tokens, out_dim=shape.view_dim)
+        self.views = ViewNetwork(shape.token_dim, shape.num_tokens, shape.color_at, out_dim=shape.view_dim)
         self.cloud = LightCloudNetwork(shape.voxel_dim, widths=(32, 64, 128, 192), layers=layers)
+        self.top_view = RasterNetwork(TOP_VIEW_CHANNELS, (32, 64, 96, 128, 160), _TEXT_DIM)
         self.floorplan = RasterNetwork(1, (32, 64, 96, 128, 160), _TEXT_DIM)
         self.text = LightTextNetwork(out_dim=_TEXT_DIM)
         self.object_points = PointsNetwork(shape.point_dim, out_dim=OBJECT_DIM)
@@ -91,8 +97,9 @@ class LightCrossover(nn.Module):
         self.objects = InstanceEncoder(_instance_shape(shape.out_dim))
         self.fusion = WeightedFusion(len(OBJECT_MODALITIES))
         self.objects_head = ProjectionHead(shape.out_dim, 384, shape.out_dim)
-        self.view_head = ProjectionHead(2 * shape.view_dim, 384, shape.out_dim)
-        self.cloud_head = ProjectionHead(self.cloud.out_channels, 384, shape.out_dim)
+        self.view_head = ProjectionHead(2 * shape.view_dim + COLOR_BINS, 384, shape.out_dim)
+        cloud_dim = self.cloud.out_channels + _TEXT_DIM + COLOR_BINS
+        self.cloud_head = ProjectionHead(cloud_dim, 384, shape.out_dim)
         self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
         self.text_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
 
@@ -111,12 +118,15 @@ class LightCrossover(nn.Module):
         shape = num_scenes, views.shape[1]
         mean = views.new_zeros(shape).scatter_reduce(0, index, views, "mean", include_self=False)
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
-        embedded: Tensor = self.view_head(torch.cat([mean, largest], dim=1))
+        learned = self.shape.view_dim
+        colors = _rooted(mean[:, learned:])
+        embedded: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned], colors], dim=1))
         return embedded
 
     def embed_cloud(self, cloud: SparseTensor) -> Tensor:
         """B clouds to (B, out_dim)."""
-        embedded: Tensor = self.cloud_head(self.cloud(cloud))
+        parts = [self.cloud(cloud), self.top_view(top_views(cloud)), _rooted(cloud_colors(cloud))]
+        embedded: Tensor = self.cloud_head(torch.cat(parts, dim=1))
         return embedded
 
     def embed_floorplan(self, rasters: Tensor) -> Tensor:
@@ -150,6 +160,12 @@ class LightCrossover(nn.Module):
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
         fused: Tensor = self.objects_head(self.fusion(means, present))
         return fused
+
+
+def _rooted(shares: Tensor) -> Tensor:
+    """Roots of shares, so that large plain walls do not drown the rest, at the scale of other inputs."""
+    rooted: Tensor = shares.clamp_min(_MIN_SHARE).sqrt() * COLOR_BINS**0.5
+    return rooted
 
 
 def _instance_shape(out_dim: int) -> InstanceShape:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xover_core.networks.scene_statistics import color_shares
+
 _START_DEVIATION = 0.02
 _MIN_DEVIATION = 1e-3
 
@@ -17,19 +19,29 @@ class ViewNetwork(nn.Module):
     token_scale: Tensor
 
     def __init__(
-        self, token_dim: int, num_tokens: int, *, width: int = 128, layers: int = 2, heads: int = 4, out_dim: int = 256
+        self,
+        token_dim: int,
+        num_tokens: int,
+        color_at: int,
+        *,
+        width: int = 128,
+        layers: int = 2,
+        heads: int = 4,
+        out_dim: int = 256,
     ) -> None:
         """Make the network with random weights.
 
         Args:
             token_dim: C.
             num_tokens: N, always in the same places of the image.
+            color_at: where the mean RGB stands in a token.
             width: of the transformer.
             layers: of the transformer.
             heads: divides the width.
-            out_dim: E.
+            out_dim: of what is learned.
         """
         super().__init__()
+        self.color_at = color_at
         self.register_buffer("token_mean", torch.zeros(token_dim))
         self.register_buffer("token_scale", torch.zeros(token_dim))
         self.enter = nn.Sequential(nn.Linear(token_dim, width), nn.GELU(), nn.Linear(width, width))
@@ -51,11 +63,12 @@ class ViewNetwork(nn.Module):
         self.token_scale.copy_(1 / deviation.clamp_min(_MIN_DEVIATION))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(V, N, C) to (V, E)."""
+        """(V, N, C) to (V, out_dim + `COLOR_BINS`); the last ones are the shares of colours."""
         states = self.enter((tokens - self.token_mean) * self.token_scale) + self.positions
         states = self.tokens(states)
-        view: Tensor = self.leave(torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=1))
-        return view
+        learned = self.leave(torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=1))
+        colors = color_shares(tokens[..., self.color_at : self.color_at + 3]).mean(dim=1)
+        return torch.cat([learned, colors], dim=1)
 
 
 class RasterNetwork(nn.Module):

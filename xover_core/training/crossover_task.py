@@ -52,6 +52,7 @@ def make_light() -> LightCrossover:
             num_tokens=tokenizer.num_tokens,
             voxel_dim=VOXEL_DIM,
             point_dim=POINT_DIM,
+            color_at=tokenizer.color_at,
         )
     )
 
@@ -89,10 +90,12 @@ def _load_start(model: LightCrossover, path: Path) -> None:
 
 
 def _token_statistics(places: PlaceFeatures) -> tuple[Tensor, Tensor]:
-    """(C,) mean and standard deviation of the tokens of all reference scans."""
+    """(C,) mean and standard deviation of the tokens of all reference scans; 0 and 1 where no scan has a view."""
     step = max(1, len(places) // _MAX_STATISTICS)
-    tokens = [places.place(i)[0].tokens for i in range(0, len(places), step)]
-    values = torch.from_numpy(np.concatenate([part for part in tokens if len(part)]).astype(np.float32)).flatten(0, 1)
+    tokens = np.concatenate([places.place(i)[0].tokens for i in range(0, len(places), step)])
+    values = torch.from_numpy(tokens.astype(np.float32)).flatten(0, 1)
+    if not len(values):
+        return values.new_zeros(values.shape[1]), values.new_ones(values.shape[1])
     return values.mean(dim=0), values.std(dim=0)
 
 
