@@ -26,8 +26,8 @@ from xover_core.networks.metric_stem import PATCH_SIZE
 from xover_core.types import Float32Array
 
 OPSET = 18
-# Largest difference of a feature's component (features have unit norm) between torch and ONNX Runtime. Sums in another
-# order make 1e-5; a window's cell that is rounded to its neighbour would make 1e-2.
+# Largest difference of a feature's component (features have a norm of 1 at most) between torch and ONNX Runtime. Sums
+# in another order make 1e-5; a window's cell that is rounded to its neighbour would make 1e-2.
 PARITY_TOLERANCE = 1e-3
 # (rows, cols) of patches: even and odd, since pooling treats the last odd one in its own way.
 _PARITY_GRIDS = ((22, 30), (15, 21))

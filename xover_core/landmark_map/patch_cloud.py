@@ -24,7 +24,7 @@ class PatchCloud:
     Attributes:
         points: (P, 3) float32 metres, relative to `origin_map`, so that float32 is enough.
         origin_map: (3,) float64.
-        descriptors: (P, D) float16 of the finest scale, L2-normalised.
+        descriptors: (P, D) float16 of the finest scale, of L2 norm at most 1.
         keyframe_ids: (P,) int64.
         patch_indices: (P,) int64.
     """

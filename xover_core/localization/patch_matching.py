@@ -51,7 +51,7 @@ def match_patches(
     """Match every patch of a to its most similar patch of b, and keep what both continuity conditions allow.
 
     Args:
-        descriptors_a: (N, D) L2-normalised, row by row on `grid_a`.
+        descriptors_a: (N, D) of L2 norm at most 1, row by row on `grid_a`.
         descriptors_b: (M, D) on `grid_b`.
         grid_a: (rows, cols), rows * cols = N.
         grid_b: (rows, cols).
@@ -77,7 +77,7 @@ def match_to_points(
     """Match patches of an image to descriptors that lie on no grid, such as landmarks, by the first condition alone.
 
     Args:
-        descriptors_a: (N, D) L2-normalised, row by row on `grid_a`.
+        descriptors_a: (N, D) of L2 norm at most 1, row by row on `grid_a`.
         descriptors_b: (M, D), M >= 1.
         grid_a: (rows, cols).
         settings: thresholds.

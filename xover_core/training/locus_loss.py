@@ -62,7 +62,7 @@ def other_frames(patches: Tensor, geometry: FrameGeometry) -> Tensor:
 def _embeddings(
     features: Tensor, is_positive: Tensor, landmarks: LandmarkSample, settings: LocusLossSettings
 ) -> Tensor:
-    """(L, D) unit vectors that the patches are compared with."""
+    """(L, D), of L2 norm at most 1, that the patches are compared with."""
     own = features[landmarks.patches]
     if settings.landmark_embedding == "patch":
         return own

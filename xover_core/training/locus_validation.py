@@ -22,7 +22,7 @@ from xover_core.training.locus_settings import LocusValidationSettings
 from xover_core.training.scene_source import SceneSource
 from xover_core.training.training_task import make_generator
 
-# A batch -> for each radius (B, rows, cols, D) features, L2-normalised.
+# A batch -> for each radius (B, rows, cols, D) features of L2 norm at most 1.
 Describe = Callable[[SceneBatch], Sequence[Tensor]]
 
 
