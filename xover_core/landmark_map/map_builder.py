@@ -32,7 +32,7 @@ from xover_core.landmark_map.scene_describer import make_describer
 from xover_core.landmark_map.scenes import SceneAssigner, merge_tiny_scenes
 from xover_core.landmark_map.site_refit import as_float16, encode_again, refit_encoder
 from xover_core.landmark_map.thumbnails import encode_thumbnail
-from xover_core.types import Float32Array, Keyframe, Mat4, RgbdFrame, as_pose
+from xover_core.types import Float32Array, Keyframe, Mat4, RgbdFrame, Scene, as_pose
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
@@ -183,8 +183,7 @@ class MapBuilder:
             scene_update=scene_update,
         )
         self._encoder = encoder
-        self._scenes = SceneAssigner(radius, keyframes, scenes)
-        self._describer = make_describer(self._storage, self._scene_encoder, self._settings, keyframes)
+        self._group(keyframes, scenes)
         self._storage.compact()
         clock.step_done("write")
         report("write", 1.0)
@@ -206,8 +205,12 @@ class MapBuilder:
             self._graph.add(keyframe.keyframe_id, view_of_keyframe(keyframe))
         last_pose = stored.keyframes[-1].T_map_camera if stored.keyframes else None
         self._selector = KeyframeSelector(self._settings, self._graph, last_pose)
-        self._scenes = SceneAssigner(self._settings.scene_radius, stored.keyframes, stored.scenes)
-        self._describer = make_describer(self._storage, self._scene_encoder, self._settings, stored.keyframes)
+        self._group(stored.keyframes, stored.scenes)
+
+    def _group(self, keyframes: Sequence[Keyframe], scenes: Sequence[Scene]) -> None:
+        """Go on from these keyframes in these scenes, as they are stored."""
+        self._scenes = SceneAssigner(self._settings.scene_radius, keyframes, scenes)
+        self._describer = make_describer(self._storage, self._scene_encoder, self._settings, keyframes)
 
     def _include(self, keyframe: Keyframe, view: NDArray[np.float16] | None) -> None:
         """Bring the state in memory, and the embeddings of the scene, up to a keyframe that has been stored."""
