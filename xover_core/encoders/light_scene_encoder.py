@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.encoders.cloud_voxels import voxelize
+from xover_core.encoders.color_histogram import color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
@@ -70,7 +71,8 @@ class LightSceneEncoder:
 
     def describe_view(self, frame: RgbdFrame) -> Float32Array:
         """See `SceneEncoder.describe_view`."""
-        return self._session.describe_view(self._tokenizer.tokens(frame))
+        learned = self._session.describe_view(self._tokenizer.tokens(frame))
+        return np.concatenate([learned, color_histogram(frame.rgb)])
 
     def embed_views(self, views: Float32Array) -> Float32Array:
         """See `SceneEncoder.embed_views`.
@@ -85,7 +87,7 @@ class LightSceneEncoder:
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:
         """See `SceneEncoder.embed_point_cloud`."""
         voxels = voxelize(cloud.points, cloud.colors)
-        return self._session.embed_cloud(voxels.coordinates, voxels.features)
+        return self._session.embed_cloud(voxels.coordinates, voxels.features, color_histogram(cloud.colors))
 
     def embed_floorplan(self, image: NDArray[np.uint8], pixels_per_m: float | None = None) -> Float32Array:
         """See `SceneEncoder.embed_floorplan`.

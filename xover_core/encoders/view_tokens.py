@@ -43,11 +43,6 @@ class ViewTokenizer:
         """T, of one view."""
         return TOKEN_GRID[0] * TOKEN_GRID[1]
 
-    @property
-    def color_at(self) -> int:
-        """Where the mean RGB around 0 stands in a token."""
-        return len(_RADII) * self._session.descriptor_dim
-
     def tokens(self, frame: RgbdFrame) -> Float32Array:
         """(48, C) float32, row by row; the last five are zero where there is no depth."""
         grid = self._grid(frame.intrinsics)

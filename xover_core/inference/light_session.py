@@ -29,22 +29,25 @@ class LightSession:
         return self._model.shape.token_dim
 
     def describe_view(self, tokens: Float32Array) -> Float32Array:
-        """(T, C) tokens to (E,)."""
+        """(T, C) tokens to what is learned of a view."""
         with torch.inference_mode():
             return _array(self._model.views(torch.from_numpy(tokens)[None])[0])
 
     def embed_views(self, views: Float32Array) -> Float32Array:
-        """(V, E) to (D,)."""
+        """(V, E) of what is learned of views, each with its histogram of colours, to (D,)."""
         with torch.inference_mode():
             scenes = torch.zeros(len(views), dtype=torch.int64)
             return _array(self._model.embed_views(torch.from_numpy(views), scenes, 1)[0])
 
-    def embed_cloud(self, coordinates: NDArray[np.int32], features: Float32Array) -> Float32Array:
-        """(M, 3) voxels and (M, C) features to (D,)."""
+    def embed_cloud(
+        self, coordinates: NDArray[np.int32], features: Float32Array, colors: Float32Array
+    ) -> Float32Array:  # fmt: skip
+        """(M, 3) voxels, (M, C) features and (H,) histogram of colours to (D,)."""
         with torch.inference_mode():
             batch = torch.zeros((len(coordinates), 1), dtype=torch.int32)
             voxels = torch.cat([batch, torch.from_numpy(coordinates)], dim=1)
-            return _array(self._model.embed_cloud(make_sparse_tensor(voxels, torch.from_numpy(features)))[0])
+            cloud = make_sparse_tensor(voxels, torch.from_numpy(features))
+            return _array(self._model.embed_cloud(cloud, torch.from_numpy(colors)[None])[0])
 
     def embed_floorplan(self, raster: Float32Array) -> Float32Array:
         """(H, W) ink to (D,)."""

@@ -12,21 +12,22 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from xover_core.networks.crossover_heads import ProjectionHead, WeightedFusion, masked_mean
 from xover_core.networks.instance_encoder import OBJECT_MODALITIES, InstanceEncoder, InstanceShape
 from xover_core.networks.light_cloud_network import LightCloudNetwork
 from xover_core.networks.light_text_network import LightTextNetwork
 from xover_core.networks.light_views import PointsNetwork, RasterNetwork, ViewNetwork
-from xover_core.networks.scene_statistics import COLOR_BINS, TOP_VIEW_CHANNELS, cloud_colors, top_views
 from xover_core.networks.sparse_backend import SparseLayers
 from xover_core.networks.sparse_tensor import SparseTensor
+from xover_core.networks.top_view import TOP_VIEW_CHANNELS, top_views
 from xover_core.types import SceneModality
 
 OBJECT_DIM = 128
 _TEXT_DIM = 256
 # A root is infinitely steep at 0.
-_MIN_SHARE = 1e-4
+_MIN_SHARE = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +39,8 @@ class LightShape:
         num_tokens: of a view.
         voxel_dim: features of a voxel.
         point_dim: of a point of an object.
-        color_at: where the mean RGB stands in a token.
-        view_dim: of what is learned of a view; its colours are added to it.
+        color_dim: cells of a histogram of colours.
+        view_dim: of what is learned of a view; its histogram of colours comes after it.
         out_dim: of embeddings.
     """
 
@@ -47,7 +48,7 @@ class LightShape:
     num_tokens: int
     voxel_dim: int
     point_dim: int
-    color_at: int
+    color_dim: int
     view_dim: int = 256
     out_dim: int = 768
 
@@ -85,7 +86,7 @@ class LightCrossover(nn.Module):
         """
         super().__init__()
         self.shape = shape
-        self.views = ViewNetwork(shape.token_dim, shape.num_tokens, shape.color_at, out_dim=shape.view_dim)
+        self.views = ViewNetwork(shape.token_dim, shape.num_tokens, out_dim=shape.view_dim)
         self.cloud = LightCloudNetwork(shape.voxel_dim, widths=(32, 64, 128, 192), layers=layers)
         self.top_view = RasterNetwork(TOP_VIEW_CHANNELS, (32, 64, 96, 128, 160), _TEXT_DIM)
         self.floorplan = RasterNetwork(1, (32, 64, 96, 128, 160), _TEXT_DIM)
@@ -97,9 +98,10 @@ class LightCrossover(nn.Module):
         self.objects = InstanceEncoder(_instance_shape(shape.out_dim))
         self.fusion = WeightedFusion(len(OBJECT_MODALITIES))
         self.objects_head = ProjectionHead(shape.out_dim, 384, shape.out_dim)
-        self.view_head = ProjectionHead(2 * shape.view_dim + COLOR_BINS, 384, shape.out_dim)
-        cloud_dim = self.cloud.out_channels + _TEXT_DIM + COLOR_BINS
-        self.cloud_head = ProjectionHead(cloud_dim, 384, shape.out_dim)
+        self.view_head = ProjectionHead(2 * shape.view_dim, 384, shape.out_dim)
+        self.cloud_head = ProjectionHead(self.cloud.out_channels + _TEXT_DIM, 384, shape.out_dim)
+        # one map for pixels and for points: colours that are alike need not be learned to be so
+        self.colors = nn.Linear(shape.color_dim, shape.out_dim)
         self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
         self.text_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
 
@@ -107,7 +109,7 @@ class LightCrossover(nn.Module):
         """Pool descriptions of views over scenes.
 
         Args:
-            views: (V, E), of `self.views`.
+            views: (V, E), of `self.views`, and each view's histogram of colours after it.
             scenes: (V,) int64, the scene of each view, from 0; each scene has one.
             num_scenes: B.
 
@@ -119,15 +121,18 @@ class LightCrossover(nn.Module):
         mean = views.new_zeros(shape).scatter_reduce(0, index, views, "mean", include_self=False)
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
         learned = self.shape.view_dim
-        colors = _rooted(mean[:, learned:])
-        embedded: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned], colors], dim=1))
-        return embedded
+        head: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned]], dim=1))
+        return self._with_colors(head, mean[:, learned:])
 
-    def embed_cloud(self, cloud: SparseTensor) -> Tensor:
-        """B clouds to (B, out_dim)."""
-        parts = [self.cloud(cloud), self.top_view(top_views(cloud)), _rooted(cloud_colors(cloud))]
-        embedded: Tensor = self.cloud_head(torch.cat(parts, dim=1))
-        return embedded
+    def embed_cloud(self, cloud: SparseTensor, colors: Tensor) -> Tensor:
+        """B clouds and (B, color_dim) histograms of their colours to (B, out_dim)."""
+        head: Tensor = self.cloud_head(torch.cat([self.cloud(cloud), self.top_view(top_views(cloud))], dim=1))
+        return self._with_colors(head, colors)
+
+    def _with_colors(self, head: Tensor, shares: Tensor) -> Tensor:
+        """What a head says, and the colours, of which small shares count too: their roots do."""
+        colors = self.colors(shares.clamp_min(_MIN_SHARE).sqrt())
+        return functional.normalize(head + functional.normalize(colors, dim=1), dim=1)
 
     def embed_floorplan(self, rasters: Tensor) -> Tensor:
         """(B, H, W) ink in [0, 1] to (B, out_dim)."""
@@ -160,12 +165,6 @@ class LightCrossover(nn.Module):
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
         fused: Tensor = self.objects_head(self.fusion(means, present))
         return fused
-
-
-def _rooted(shares: Tensor) -> Tensor:
-    """Roots of shares, so that large plain walls do not drown the rest, at the scale of other inputs."""
-    rooted: Tensor = shares.clamp_min(_MIN_SHARE).sqrt() * COLOR_BINS**0.5
-    return rooted
 
 
 def _instance_shape(out_dim: int) -> InstanceShape:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from xover_core.networks.scene_statistics import color_shares
-
 _START_DEVIATION = 0.02
 _MIN_DEVIATION = 1e-3
 
@@ -22,7 +20,6 @@ class ViewNetwork(nn.Module):
         self,
         token_dim: int,
         num_tokens: int,
-        color_at: int,
         *,
         width: int = 128,
         layers: int = 2,
@@ -34,14 +31,12 @@ class ViewNetwork(nn.Module):
         Args:
             token_dim: C.
             num_tokens: N, always in the same places of the image.
-            color_at: where the mean RGB stands in a token.
             width: of the transformer.
             layers: of the transformer.
             heads: divides the width.
-            out_dim: of what is learned.
+            out_dim: E.
         """
         super().__init__()
-        self.color_at = color_at
         self.register_buffer("token_mean", torch.zeros(token_dim))
         self.register_buffer("token_scale", torch.zeros(token_dim))
         self.enter = nn.Sequential(nn.Linear(token_dim, width), nn.GELU(), nn.Linear(width, width))
@@ -63,12 +58,11 @@ class ViewNetwork(nn.Module):
         self.token_scale.copy_(1 / deviation.clamp_min(_MIN_DEVIATION))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(V, N, C) to (V, out_dim + `COLOR_BINS`); the last ones are the shares of colours."""
+        """(V, N, C) to (V, out_dim)."""
         states = self.enter((tokens - self.token_mean) * self.token_scale) + self.positions
         states = self.tokens(states)
-        learned = self.leave(torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=1))
-        colors = color_shares(tokens[..., self.color_at : self.color_at + 3]).mean(dim=1)
-        return torch.cat([learned, colors], dim=1)
+        view: Tensor = self.leave(torch.cat([states.mean(dim=1), states.amax(dim=1)], dim=1))
+        return view
 
 
 class RasterNetwork(nn.Module):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from xover_core.encoders.cloud_voxels import VOXEL_DIM
+from xover_core.encoders.color_histogram import NUM_COLOR_CELLS
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE
 from xover_core.encoders.object_inputs import POINT_DIM
 from xover_core.encoders.view_tokens import ViewTokenizer
@@ -52,7 +53,7 @@ def make_light() -> LightCrossover:
             num_tokens=tokenizer.num_tokens,
             voxel_dim=VOXEL_DIM,
             point_dim=POINT_DIM,
-            color_at=tokenizer.color_at,
+            color_dim=NUM_COLOR_CELLS,
         )
     )
 
@@ -276,7 +277,7 @@ def embed_scene(
     size = scene.cloud.batch_size
     encoders: dict[SceneModality, Callable[[], Tensor]] = {
         SceneModality.IMAGE: lambda: _embed_pictures(model, scene, size),
-        SceneModality.POINT_CLOUD: lambda: model.embed_cloud(scene.cloud),
+        SceneModality.POINT_CLOUD: lambda: model.embed_cloud(scene.cloud, scene.cloud_colors),
         SceneModality.FLOORPLAN: lambda: model.embed_floorplan(scene.rasters),
         SceneModality.TEXT: lambda: model.embed_text(scene.words),
     }
@@ -285,7 +286,8 @@ def embed_scene(
 
 def _embed_pictures(model: LightCrossover, scene: SceneTensors, size: int) -> Tensor:
     """Scenes without a view get something that is masked later."""
-    return model.embed_views(model.views(scene.tokens), scene.view_scenes, size)
+    described = torch.cat([model.views(scene.tokens), scene.view_colors], dim=1)
+    return model.embed_views(described, scene.view_scenes, size)
 
 
 def _only(modality: SceneModality, masks: Mapping[SceneModality, Tensor]) -> dict[SceneModality, Tensor]:

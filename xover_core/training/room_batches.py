@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from xover_core.encoders.cloud_voxels import voxelize
+from xover_core.encoders.color_histogram import color_histogram
 from xover_core.encoders.floorplan_raster import RASTER_SIZE
 from xover_core.encoders.object_inputs import CROP_SIZE, POINT_DIM
 from xover_core.encoders.text_tokens import batch_tokens
@@ -38,8 +39,10 @@ class SceneTensors:
 
     Attributes:
         tokens: (V, T, C) of the views of all scans.
+        view_colors: (V, H) histograms of their colours.
         view_scenes: (V,) int64: whose view it is.
         cloud: voxels of the B clouds.
+        cloud_colors: (B, H) histograms of their colours.
         rasters: (B, H, W).
         words: (B, W, G).
         objects: of the B scans.
@@ -47,8 +50,10 @@ class SceneTensors:
     """
 
     tokens: Tensor
+    view_colors: Tensor
     view_scenes: Tensor
     cloud: SparseTensor
+    cloud_colors: Tensor
     rasters: Tensor
     words: Tensor
     objects: ObjectTensors
@@ -134,6 +139,8 @@ def _scene_tensors(
     texts = [_draw_text(scan, settings, rng) for scan in scans]
     # encoders of scenes always have something to do; what stands in for what is missing is masked
     tokens = np.concatenate([scan.tokens[chosen] for scan, chosen in zip(scans, views, strict=True)])
+    colors = np.concatenate([scan.view_colors[chosen] for scan, chosen in zip(scans, views, strict=True)])
+    clouds = [_change_cloud(scan, settings, rng) for scan in scans]
     scenes = np.repeat(np.arange(len(scans)), [len(chosen) for chosen in views])
     present = {
         SceneModality.IMAGE: [len(chosen) > 0 for chosen in views],
@@ -143,8 +150,10 @@ def _scene_tensors(
     }
     return SceneTensors(
         tokens=torch.from_numpy(tokens.astype(np.float32)),
+        view_colors=torch.from_numpy(colors.astype(np.float32)),
         view_scenes=torch.from_numpy(scenes),
-        cloud=_stack_clouds([_change_cloud(scan, settings, rng) for scan in scans]),
+        cloud=_stack_clouds(clouds),
+        cloud_colors=torch.from_numpy(np.stack([color_histogram(tints) for _, tints in clouds])),
         rasters=torch.from_numpy(np.stack([_change_raster(scan.raster, settings, rng) for scan in scans])),
         words=torch.from_numpy(batch_tokens([text or "nothing" for text in texts])),
         objects=_object_tensors(scans, rows, settings, rng),

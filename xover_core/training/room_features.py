@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from xover_core.datasets.scene_scan import ScanObject, ScanView, SceneScan
+from xover_core.encoders.color_histogram import NUM_COLOR_CELLS, color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, object_crop, object_points
 from xover_core.encoders.view_tokens import ViewTokenizer
@@ -23,7 +24,7 @@ from xover_core.types import Float32Array, RgbdFrame
 
 FEATURES_SUFFIX = ".features.safetensors"
 MAX_CROPS = 2
-_FORMAT, _VERSION = "xover room features", "1"
+_FORMAT, _VERSION = "xover room features", "2"
 # Clouds are thinned to so many points: a room has some thousand voxels.
 _MAX_POINTS = 25_000
 _MIN_CROP_PIXELS = 60
@@ -41,6 +42,7 @@ class RoomFeatures:
         place_id: the same for rescans of a place.
         category: kind of room.
         tokens: (V, T, C) float16 of `ViewTokenizer`.
+        view_colors: (V, H) float16 histograms of colours.
         points: (N, 3) float32 metres, the middle of the room near the origin.
         colors: (N, 3) uint8.
         raster: (112, 112) uint8 ink of the floorplan, 0 to 255; None without.
@@ -61,6 +63,7 @@ class RoomFeatures:
     place_id: str
     category: str
     tokens: NDArray[np.float16]
+    view_colors: NDArray[np.float16]
     points: Float32Array
     colors: NDArray[np.uint8]
     raster: NDArray[np.uint8] | None
@@ -96,6 +99,7 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
         place_id=scan.place_id,
         category=scan.category,
         tokens=_tokens_of(views, tokenizer),
+        view_colors=_view_colors(views),
         points=scan.points[kept] - shift,
         colors=scan.colors[kept],
         raster=_raster_of(scan),
@@ -114,8 +118,8 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
 
 
 _ARRAYS = (
-    "tokens", "points", "colors", "object_ids", "locations", "object_points", "cad_points", "crops", "num_crops",
-    "has_points", "has_cad",
+    "tokens", "view_colors", "points", "colors", "object_ids", "locations", "object_points", "cad_points", "crops",
+    "num_crops", "has_points", "has_cad",
 )  # fmt: skip
 
 
@@ -184,6 +188,12 @@ def _tokens_of(views: Sequence[ScanView], tokenizer: ViewTokenizer) -> NDArray[n
     ]
     tokens = [tokenizer.tokens(frame).astype(np.float16) for frame in frames]
     return np.stack(tokens) if tokens else np.zeros((0, tokenizer.num_tokens, tokenizer.token_dim), np.float16)
+
+
+def _view_colors(views: Sequence[ScanView]) -> NDArray[np.float16]:
+    """(V, H)."""
+    rows = [color_histogram(view.rgb) for view in views]
+    return np.array(rows, np.float16).reshape(-1, NUM_COLOR_CELLS)
 
 
 def _raster_of(scan: SceneScan) -> NDArray[np.uint8] | None:

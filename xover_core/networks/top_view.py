@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Plain statistics that networks get beside what they learn: which colours there are, and what stands where from above.
-
-Few rooms are enough to learn from these, which many more would be needed to discover.
-"""
+"""Clouds seen from above, as drawings show rooms: few rooms are enough to learn from that what stands where."""
 
 from __future__ import annotations
 
@@ -11,32 +8,10 @@ from torch import Tensor
 
 from xover_core.networks.sparse_tensor import SparseTensor
 
-_LEVELS = 5
-COLOR_BINS = _LEVELS**3
-"""Bins of colour: a grid over RGB; each colour is shared out among the nearest bins."""
-
 TOP_VIEW_SIZE = 96
 TOP_VIEW_CHANNELS = 4
 # Layers of a room between these heights above the floor, m: what one steps over, tables, cupboards.
 _LAYERS_M = ((0.15, 0.6), (0.6, 1.2), (1.2, 2.0))
-
-
-def color_shares(colors: Tensor) -> Tensor:
-    """(..., 3) RGB around 0, from -0.5 to 0.5 -> (..., 125) shares of the bins, which sum to 1."""
-    places = (colors + 0.5).clamp(0, 1) * (_LEVELS - 1)
-    levels = torch.arange(_LEVELS, device=colors.device, dtype=colors.dtype)
-    near = (1 - (places[..., None] - levels).abs()).clamp_min(0)
-    red, green, blue = near.unbind(dim=-2)
-    joint = red[..., :, None, None] * green[..., None, :, None] * blue[..., None, None, :]
-    return joint.flatten(-3)
-
-
-def cloud_colors(cloud: SparseTensor) -> Tensor:
-    """Voxels whose features begin with RGB around 0 -> (B, 125) shares of colours in each cloud."""
-    shares = color_shares(cloud.features[:, :3])
-    rows = cloud.manager.batch_rows(cloud.stride)
-    total = shares.new_zeros(cloud.batch_size, COLOR_BINS).index_add(0, rows, shares)
-    return total / total.sum(dim=1, keepdim=True).clamp_min(1)
 
 
 def top_views(cloud: SparseTensor) -> Tensor:
