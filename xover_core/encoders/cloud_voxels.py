@@ -14,7 +14,7 @@ VOXEL_M = 0.1
 VOXEL_DIM = 7
 """Mean RGB around the middle of its range, height above the floor in m, mean position within the voxel."""
 # The floor is the height below which only so many points lie, by noise.
-_FLOOR_QUANTILE = 0.01
+FLOOR_QUANTILE = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ def voxelize(points: Float32Array, colors: NDArray[np.uint8] | Float32Array) -> 
         points: (N, 3) metres, z up, N >= 1.
         colors: (N, 3) RGB, 0 to 255.
     """
-    floor = np.quantile(points[:, 2], _FLOOR_QUANTILE)
+    floor = np.quantile(points[:, 2], FLOOR_QUANTILE)
     lower = points.min(axis=0)
     scaled = (points - lower) / np.float32(VOXEL_M)
     voxels = np.floor(scaled).astype(np.int64)

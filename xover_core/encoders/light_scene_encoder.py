@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xover_core.encoders.cloud_voxels import voxelize
 from xover_core.encoders.color_histogram import color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
+from xover_core.encoders.layout_signature import cloud_layout, drawn_layout
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.text_tokens import batch_tokens, tokenise
@@ -87,7 +88,8 @@ class LightSceneEncoder:
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:
         """See `SceneEncoder.embed_point_cloud`."""
         voxels = voxelize(cloud.points, cloud.colors)
-        return self._session.embed_cloud(voxels.coordinates, voxels.features, color_histogram(cloud.colors))
+        colors, layout = color_histogram(cloud.colors), cloud_layout(cloud.points)
+        return self._session.embed_cloud(voxels.coordinates, voxels.features, colors, layout)
 
     def embed_floorplan(self, image: NDArray[np.uint8], pixels_per_m: float | None = None) -> Float32Array:
         """See `SceneEncoder.embed_floorplan`.
@@ -95,7 +97,8 @@ class LightSceneEncoder:
         Raises:
             SensorDataError: no picture, empty paper, or a scale that is not positive.
         """
-        return self._session.embed_floorplan(rasterize(image, pixels_per_m))
+        raster = rasterize(image, pixels_per_m)
+        return self._session.embed_floorplan(raster, drawn_layout(raster))
 
     def embed_text(self, text: str) -> Float32Array:
         """See `SceneEncoder.embed_text`."""

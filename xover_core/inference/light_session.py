@@ -40,19 +40,21 @@ class LightSession:
             return _array(self._model.embed_views(torch.from_numpy(views), scenes, 1)[0])
 
     def embed_cloud(
-        self, coordinates: NDArray[np.int32], features: Float32Array, colors: Float32Array
-    ) -> Float32Array:  # fmt: skip
-        """(M, 3) voxels, (M, C) features and (H,) histogram of colours to (D,)."""
+        self, coordinates: NDArray[np.int32], features: Float32Array, colors: Float32Array, layout: Float32Array
+    ) -> Float32Array:
+        """(M, 3) voxels, (M, C) features, (H,) histogram of colours and (S,) signature to (D,)."""
         with torch.inference_mode():
             batch = torch.zeros((len(coordinates), 1), dtype=torch.int32)
             voxels = torch.cat([batch, torch.from_numpy(coordinates)], dim=1)
             cloud = make_sparse_tensor(voxels, torch.from_numpy(features))
-            return _array(self._model.embed_cloud(cloud, torch.from_numpy(colors)[None])[0])
+            statistics = torch.from_numpy(colors)[None], torch.from_numpy(layout)[None]
+            return _array(self._model.embed_cloud(cloud, *statistics)[0])
 
-    def embed_floorplan(self, raster: Float32Array) -> Float32Array:
-        """(H, W) ink to (D,)."""
+    def embed_floorplan(self, raster: Float32Array, layout: Float32Array) -> Float32Array:
+        """(H, W) ink and (S,) signature to (D,)."""
         with torch.inference_mode():
-            return _array(self._model.embed_floorplan(torch.from_numpy(raster)[None])[0])
+            rasters, layouts = torch.from_numpy(raster)[None], torch.from_numpy(layout)[None]
+            return _array(self._model.embed_floorplan(rasters, layouts)[0])
 
     def embed_text(self, words: NDArray[np.int64]) -> Float32Array:
         """(W, G) ids to (D,)."""

@@ -40,6 +40,7 @@ class LightShape:
         voxel_dim: features of a voxel.
         point_dim: of a point of an object.
         color_dim: cells of a histogram of colours.
+        layout_dim: of the signature of what stands where.
         view_dim: of what is learned of a view; its histogram of colours comes after it.
         out_dim: of embeddings.
     """
@@ -49,6 +50,7 @@ class LightShape:
     voxel_dim: int
     point_dim: int
     color_dim: int
+    layout_dim: int
     view_dim: int = 256
     out_dim: int = 768
 
@@ -100,8 +102,9 @@ class LightCrossover(nn.Module):
         self.objects_head = ProjectionHead(shape.out_dim, 384, shape.out_dim)
         self.view_head = ProjectionHead(2 * shape.view_dim, 384, shape.out_dim)
         self.cloud_head = ProjectionHead(self.cloud.out_channels + _TEXT_DIM, 384, shape.out_dim)
-        # one map for pixels and for points: colours that are alike need not be learned to be so
+        # one map for pixels and points, one for points and drawings: what is alike need not be learned to be so
         self.colors = nn.Linear(shape.color_dim, shape.out_dim)
+        self.layout = nn.Linear(shape.layout_dim, shape.out_dim)
         self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
         self.text_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
 
@@ -122,22 +125,21 @@ class LightCrossover(nn.Module):
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
         learned = self.shape.view_dim
         head: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned]], dim=1))
-        return self._with_colors(head, mean[:, learned:])
+        return _sum_of(head, self._embed_colors(mean[:, learned:]))
 
-    def embed_cloud(self, cloud: SparseTensor, colors: Tensor) -> Tensor:
-        """B clouds and (B, color_dim) histograms of their colours to (B, out_dim)."""
+    def embed_cloud(self, cloud: SparseTensor, colors: Tensor, layouts: Tensor) -> Tensor:
+        """B clouds, (B, color_dim) histograms of their colours and (B, layout_dim) signatures to (B, out_dim)."""
         head: Tensor = self.cloud_head(torch.cat([self.cloud(cloud), self.top_view(top_views(cloud))], dim=1))
-        return self._with_colors(head, colors)
+        return _sum_of(head, self._embed_colors(colors), functional.normalize(self.layout(layouts), dim=1))
 
-    def _with_colors(self, head: Tensor, shares: Tensor) -> Tensor:
-        """What a head says, and the colours, of which small shares count too: their roots do."""
-        colors = self.colors(shares.clamp_min(_MIN_SHARE).sqrt())
-        return functional.normalize(head + functional.normalize(colors, dim=1), dim=1)
+    def _embed_colors(self, shares: Tensor) -> Tensor:
+        """(B, out_dim); small shares count too, for it is their roots that count."""
+        return functional.normalize(self.colors(shares.clamp_min(_MIN_SHARE).sqrt()), dim=1)
 
-    def embed_floorplan(self, rasters: Tensor) -> Tensor:
-        """(B, H, W) ink in [0, 1] to (B, out_dim)."""
-        embedded: Tensor = self.floorplan_head(self.floorplan(rasters[:, None]))
-        return embedded
+    def embed_floorplan(self, rasters: Tensor, layouts: Tensor) -> Tensor:
+        """(B, H, W) ink in [0, 1] and (B, layout_dim) signatures to (B, out_dim)."""
+        head: Tensor = self.floorplan_head(self.floorplan(rasters[:, None]))
+        return _sum_of(head, functional.normalize(self.layout(layouts), dim=1))
 
     def embed_text(self, words: Tensor) -> Tensor:
         """(B, W, G) ids to (B, out_dim)."""
@@ -165,6 +167,11 @@ class LightCrossover(nn.Module):
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
         fused: Tensor = self.objects_head(self.fusion(means, present))
         return fused
+
+
+def _sum_of(*parts: Tensor) -> Tensor:
+    """Vectors of norm 1 added, and of norm 1 again."""
+    return functional.normalize(torch.stack(parts).sum(dim=0), dim=1)
 
 
 def _instance_shape(out_dim: int) -> InstanceShape:

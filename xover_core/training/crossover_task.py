@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xover_core.encoders.cloud_voxels import VOXEL_DIM
 from xover_core.encoders.color_histogram import NUM_COLOR_CELLS
+from xover_core.encoders.layout_signature import LAYOUT_DIM
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE
 from xover_core.encoders.object_inputs import POINT_DIM
 from xover_core.encoders.view_tokens import ViewTokenizer
@@ -54,6 +55,7 @@ def make_light() -> LightCrossover:
             voxel_dim=VOXEL_DIM,
             point_dim=POINT_DIM,
             color_dim=NUM_COLOR_CELLS,
+            layout_dim=LAYOUT_DIM,
         )
     )
 
@@ -277,8 +279,8 @@ def embed_scene(
     size = scene.cloud.batch_size
     encoders: dict[SceneModality, Callable[[], Tensor]] = {
         SceneModality.IMAGE: lambda: _embed_pictures(model, scene, size),
-        SceneModality.POINT_CLOUD: lambda: model.embed_cloud(scene.cloud, scene.cloud_colors),
-        SceneModality.FLOORPLAN: lambda: model.embed_floorplan(scene.rasters),
+        SceneModality.POINT_CLOUD: lambda: model.embed_cloud(scene.cloud, scene.cloud_colors, scene.cloud_layouts),
+        SceneModality.FLOORPLAN: lambda: model.embed_floorplan(scene.rasters, scene.raster_layouts),
         SceneModality.TEXT: lambda: model.embed_text(scene.words),
     }
     return {modality: embed() for modality, embed in encoders.items() if only is None or modality in only}

@@ -48,7 +48,8 @@ def measure_scenes(model: LightCrossover, batches: Sequence[RoomBatch], embed: E
             found.setdefault(modality, []).append(values)
             masks.setdefault(modality, []).append(batch.first.masks[modality])
         assert batch.second is not None, "for measuring, both scans are there"
-        rescans.append(model.embed_cloud(batch.second.cloud, batch.second.cloud_colors))
+        again = batch.second
+        rescans.append(model.embed_cloud(again.cloud, again.cloud_colors, again.cloud_layouts))
     joined = {modality: torch.cat(values) for modality, values in found.items()}
     present = {modality: torch.cat(values) for modality, values in masks.items()}
     recalls = {f"{a.value}_{b.value}": _top1(joined[a], joined[b], present[a] & present[b]) for a, b in _SCENE_PAIRS}

@@ -16,6 +16,7 @@ from torch import Tensor
 from xover_core.encoders.cloud_voxels import voxelize
 from xover_core.encoders.color_histogram import color_histogram
 from xover_core.encoders.floorplan_raster import RASTER_SIZE
+from xover_core.encoders.layout_signature import cloud_layout, drawn_layout
 from xover_core.encoders.object_inputs import CROP_SIZE, POINT_DIM
 from xover_core.encoders.text_tokens import batch_tokens
 from xover_core.networks.light_crossover import ObjectTensors
@@ -26,7 +27,7 @@ from xover_core.training.room_features import RoomFeatures
 from xover_core.training.text_disturbance import disturb_text
 from xover_core.types import Float32Array, SceneModality
 
-_MAX_CUT = 0.35
+_CUT_SHARE, _MAX_CUT = 0.25, 0.35
 _CLOUD_NOISE_M = 0.01
 _SCALE_SPREAD = 0.04
 # Free descriptions and referrals that are joined into one text.
@@ -43,7 +44,9 @@ class SceneTensors:
         view_scenes: (V,) int64: whose view it is.
         cloud: voxels of the B clouds.
         cloud_colors: (B, H) histograms of their colours.
+        cloud_layouts: (B, S) signatures of what stands where in them.
         rasters: (B, H, W).
+        raster_layouts: (B, S) signatures of what is drawn in them.
         words: (B, W, G).
         objects: of the B scans.
         masks: (B,) bool by modality.
@@ -54,7 +57,9 @@ class SceneTensors:
     view_scenes: Tensor
     cloud: SparseTensor
     cloud_colors: Tensor
+    cloud_layouts: Tensor
     rasters: Tensor
+    raster_layouts: Tensor
     words: Tensor
     objects: ObjectTensors
     masks: Mapping[SceneModality, Tensor]
@@ -141,6 +146,7 @@ def _scene_tensors(
     tokens = np.concatenate([scan.tokens[chosen] for scan, chosen in zip(scans, views, strict=True)])
     colors = np.concatenate([scan.view_colors[chosen] for scan, chosen in zip(scans, views, strict=True)])
     clouds = [_change_cloud(scan, settings, rng) for scan in scans]
+    rasters = [_change_raster(scan.raster, settings, rng) for scan in scans]
     scenes = np.repeat(np.arange(len(scans)), [len(chosen) for chosen in views])
     present = {
         SceneModality.IMAGE: [len(chosen) > 0 for chosen in views],
@@ -154,7 +160,9 @@ def _scene_tensors(
         view_scenes=torch.from_numpy(scenes),
         cloud=_stack_clouds(clouds),
         cloud_colors=torch.from_numpy(np.stack([color_histogram(tints) for _, tints in clouds])),
-        rasters=torch.from_numpy(np.stack([_change_raster(scan.raster, settings, rng) for scan in scans])),
+        cloud_layouts=torch.from_numpy(np.stack([cloud_layout(points) for points, _ in clouds])),
+        rasters=torch.from_numpy(np.stack(rasters)),
+        raster_layouts=torch.from_numpy(np.stack([drawn_layout(raster) for raster in rasters])),
         words=torch.from_numpy(batch_tokens([text or "nothing" for text in texts])),
         objects=_object_tensors(scans, rows, settings, rng),
         masks={modality: torch.tensor(values) for modality, values in present.items()},
@@ -196,7 +204,7 @@ def _change_cloud(
         return scan.points, scan.colors.astype(np.float32)
     chosen = rng.permutation(len(scan.points))[: int(settings.cloud_points * rng.uniform(0.5, 1.0))]
     points = scan.points[chosen]
-    if rng.random() < 0.5:
+    if rng.random() < _CUT_SHARE:
         direction = rng.uniform(-np.pi, np.pi)
         along = points[:, 0] * np.cos(direction) + points[:, 1] * np.sin(direction)
         kept = along >= np.quantile(along, rng.uniform(0, _MAX_CUT))
