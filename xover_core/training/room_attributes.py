@@ -116,10 +116,11 @@ class AttributeHead(nn.Module):
         found = self.linear(embeddings * EMBEDDING_DIM**0.5)
         sizes = [self.num_labels, 3 * self.num_labels, _SURFACE_DIM, _LAYOUT_DIM]
         presence, colors, surfaces, layout = found.split(sizes, dim=1)
-        total: Tensor = functional.binary_cross_entropy_with_logits(presence, attributes.presence)
-        total = total + (layout - attributes.layout).abs().mean()
+        total: Tensor = (layout - attributes.layout).abs().mean()
+        if self.num_labels:  # the mean of nothing is NaN
+            total = total + functional.binary_cross_entropy_with_logits(presence, attributes.presence)
         if has_colors:
-            errors = (colors.unflatten(1, (-1, 3)) - attributes.colors).abs().mean(dim=2)
+            errors = (colors.unflatten(1, (self.num_labels, 3)) - attributes.colors).abs().mean(dim=2)
             known = attributes.has_color.float()
             total = total + (errors * known).sum() / known.sum().clamp_min(1)
             total = total + (surfaces - attributes.surfaces).abs().mean()
