@@ -8,11 +8,15 @@ import json
 import pytest
 import torch
 from made_up_scans import make_matterport, make_scannet
+from room_cases import make_scan
 
 from xover_core.cli.main import EXIT_ERROR, main
 from xover_core.config_io import load_settings_over
+from xover_core.datasets.scan_folder import ScanFolder
+from xover_core.training import room_scans
 from xover_core.training.procedural_scenes import ProceduralScenesSettings
 from xover_core.training.recording_scenes import RecordingSceneSettings
+from xover_core.training.room_scans import RoomScansSettings
 from xover_core.training.scene_folder import SceneFolder
 
 SMALL = {"num_frames": 3, "width": 64, "height": 48, "max_rooms": 1, "num_workers": 0, "relit_probability": 0.0}
@@ -45,10 +49,38 @@ def test_apartments_are_rendered_once(tmp_path, capsys):
     assert sessions[0]["version"]
 
 
-@pytest.mark.parametrize("make_scan", [make_matterport, make_scannet])
-def test_a_scan_becomes_a_scene(tmp_path, capsys, make_scan):
+def test_rooms_are_scanned_once(tmp_path, capsys, monkeypatch):
+    seeds = []
+
+    def scan_rooms(seed, settings):
+        seeds.append((seed, settings.width))
+        return [make_scan(f"room-{seed:05d}-02", seed=seed), make_scan(f"room-{seed:05d}-02-rescan", seed=seed)]
+
+    monkeypatch.setattr(room_scans, "scan_rooms", scan_rooms)
+    folder = tmp_path / "new" / "scans"
+    values = {"num_apartments": 1, "first_seed": 3, "width": 96, "num_workers": 0}
+    assert main(["scenes", "--rooms", "--out", str(folder), *sets(values)]) == 0
+    assert "2 scans of 1 apartments" in capsys.readouterr().out
+    assert main(["scenes", "--rooms", "--out", str(folder), *sets(values | {"num_apartments": 2})]) == 0
+    assert "4 scans of 2 apartments" in capsys.readouterr().out
+    assert seeds == [(3, 96), (4, 96)]
+    assert ScanFolder(folder).scan(0).scan_id == "room-00003-02-rescan"
+    sessions = [json.loads(line) for line in (folder / "provenance.jsonl").read_text().splitlines()]
+    assert [session["settings"]["num_apartments"] for session in sessions] == [1, 2]
+    assert sessions[0]["source"] == "rooms of procedural apartments"
+
+
+def test_apartments_without_a_scan_are_an_error(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(room_scans, "scan_rooms", lambda seed, settings: [])
+    command = ["scenes", "--rooms", "--out", str(tmp_path), *sets({"num_apartments": 2, "num_workers": 0})]
+    assert main(command) == EXIT_ERROR
+    assert "expected some of 2 apartments, got none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("make_tree", [make_matterport, make_scannet])
+def test_a_scan_becomes_a_scene(tmp_path, capsys, make_tree):
     (tmp_path / "scan").mkdir()
-    scan, folder = make_scan(tmp_path / "scan"), tmp_path / "scenes"
+    scan, folder = make_tree(tmp_path / "scan"), tmp_path / "scenes"
     command = ["scenes", "--out", str(folder), "--recording", str(scan), *sets(SCAN)]
     assert main(command) == 0
     assert "3 of 3 frames" in capsys.readouterr().out
@@ -63,7 +95,11 @@ def test_a_scan_becomes_a_scene(tmp_path, capsys, make_scan):
 
 @pytest.mark.parametrize(
     ("arguments", "defaults"),
-    [([], ProceduralScenesSettings()), (["--recording", "any"], RecordingSceneSettings())],
+    [
+        ([], ProceduralScenesSettings()),
+        (["--recording", "any"], RecordingSceneSettings()),
+        (["--rooms"], RoomScansSettings()),
+    ],
 )
 def test_settings_are_shown_as_they_are_read(tmp_path, capsys, arguments, defaults):
     (tmp_path / "mine.yaml").write_text("width: 160\nheight: 80\n")
@@ -79,6 +115,8 @@ def test_settings_are_shown_as_they_are_read(tmp_path, capsys, arguments, defaul
     [
         (["--set", "num_scene=3"], "unknown setting"),
         (["--recording", "nowhere"], "nowhere"),
+        (["--rooms", "--recording", "any"], "leave out --recording"),
+        (["--rooms", "--set", "num_scenes=3"], "unknown setting"),
         (["--settings", "nowhere.yaml"], "nowhere.yaml"),
         (sets({**SMALL, "num_scenes": 1, "width": 60}), "expected 1, got none"),
     ],
