@@ -31,7 +31,7 @@ from torch import Tensor
 BASELINE = "xover"
 # relative difference of sums of squares; float32 sums in another order
 MAX_DIFFERENCE = 1e-4
-NUM_CALLS = 5
+_MAX_CELLS = 1 << 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +52,12 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=32, help="in and out (default: %(default)s)")
     parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--rounds", type=int, default=3, help="processes for each number (default: %(default)s)")
+    parser.add_argument("--calls", type=int, default=5, help="in each process (default: %(default)s)")
     parser.add_argument("--json", type=Path, default=Path("runs/bench_sparse.json"), help="default: %(default)s")
     parser.add_argument("--only", choices=LIBRARIES, help="measure this one in this process and print JSON")
     args = parser.parse_args()
     if args.only:
-        print(json.dumps(_measure_here(args.only, args.sizes[0], args.channels, args.threads)))
+        print(json.dumps(_measure_here(args.only, args.sizes[0], args)))
         return
     print(f"{args.channels} channels, {args.threads} threads of {os.cpu_count()}, medians of {args.rounds} processes")
     results = {size: _measure_size(size, args) for size in args.sizes}
@@ -88,8 +89,10 @@ def _voxels_of_boxes(sizes: Tensor, corners: Tensor, turn: Tensor) -> Tensor:
             for end in (0.0, float(size[axis])):
                 face = torch.cartesian_prod(*(torch.tensor([end]) if k == axis else steps[k] for k in range(3)))
                 faces.append(((face + corner) @ turn.T).floor().long())
+    x, y, z = (torch.cat(faces) + _MAX_CELLS // 2).T
     # in the order of this project's rows, so that none has to be sorted
-    return torch.cat(faces).flip(1).unique(dim=0).flip(1)
+    keys = ((z * _MAX_CELLS + y) * _MAX_CELLS + x).unique()
+    return torch.stack([keys % _MAX_CELLS, keys // _MAX_CELLS % _MAX_CELLS, keys // _MAX_CELLS**2], dim=1)
 
 
 def _measure_size(size: int, args: argparse.Namespace) -> dict[str, Cost]:
@@ -113,7 +116,8 @@ def _measure_size(size: int, args: argparse.Namespace) -> dict[str, Cost]:
 
 def _measure_apart(name: str, size: int, args: argparse.Namespace) -> Cost | str:
     """Costs, or why there are none."""
-    own = ["--only", name, "--sizes", str(size), "--channels", str(args.channels), "--threads", str(args.threads)]
+    own = ["--only", name, "--sizes", str(size), "--calls", str(args.calls)]
+    own += ["--channels", str(args.channels), "--threads", str(args.threads)]
     environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
     done = subprocess.run([sys.executable, __file__, *own], capture_output=True, text=True, env=environment)
     if done.returncode:
@@ -122,22 +126,22 @@ def _measure_apart(name: str, size: int, args: argparse.Namespace) -> Cost | str
     return answer if isinstance(answer, str) else Cost(**answer)
 
 
-def _measure_here(name: str, size: int, channels: int, num_threads: int) -> dict[str, float] | str:
+def _measure_here(name: str, size: int, args: argparse.Namespace) -> dict[str, float] | str:
     """Costs in this process, or why there are none."""
-    torch.set_num_threads(num_threads)
-    coordinates = make_surfaces(size)
-    features = torch.randn(len(coordinates), channels, generator=torch.Generator().manual_seed(0))
+    torch.set_num_threads(args.threads)
     small = make_surfaces(200)
     try:
-        LIBRARIES[name](small, channels)(features[: len(small)])
-        return _costs(lambda: LIBRARIES[name](coordinates, channels), features)
+        LIBRARIES[name](small, args.channels)(torch.zeros(len(small), args.channels))
+        coordinates = make_surfaces(size)
+        features = torch.randn(len(coordinates), args.channels, generator=torch.Generator().manual_seed(0))
+        return _costs(lambda: LIBRARIES[name](coordinates, args.channels), features, args.calls)
     except ImportError as error:
         return f"not installed ({error})"
     except NotMeasured as reason:
         return str(reason)
 
 
-def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor) -> dict[str, float]:
+def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor, num_calls: int) -> dict[str, float]:
     """Time and memory of the first forward pass, neighbours included, of others, and with gradients."""
     before = _peak_mb()
     with torch.no_grad():
@@ -145,9 +149,9 @@ def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor) -> 
         convolve = make()
         output = convolve(features)
         first = time.process_time() - start
-        forward = [_seconds(lambda: convolve(features)) for _ in range(NUM_CALLS)]
+        forward = [_seconds(lambda: convolve(features)) for _ in range(num_calls)]
     differentiable = features.requires_grad_()
-    both = [_seconds(lambda: convolve(differentiable).backward(output)) for _ in range(NUM_CALLS)]
+    both = [_seconds(lambda: convolve(differentiable).backward(output)) for _ in range(num_calls)]
     return {
         "first": 1e3 * first,
         "forward": 1e3 * statistics.median(forward),
