@@ -30,6 +30,8 @@ from xover_core.training.weight_average import WeightAverage
 
 # Two processes add the gradients of two batches in another order than one process does.
 SUM_TOLERANCE = 1e-6
+# Two processes that import torch on a busy machine take a minute; only one that hangs takes longer than this, s.
+MAX_SECONDS = 300
 
 
 @pytest.fixture(autouse=True)
@@ -78,10 +80,7 @@ def test_two_processes_learn_what_one_learns_with_twice_the_batches(tmp_path):
         address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1]), "WORLD_SIZE": "2"}
     processes = [start_process(tmp_path / "two", settings, **address, RANK=str(rank)) for rank in range(2)]
     try:
-        main, other = (process.wait(60) for process in processes)
-        assert main == 0
-        # gloo's threads may abort the interpreter's exit when the main process, which held their store, is gone
-        assert other in (0, -signal.SIGABRT)
+        assert [process.wait(MAX_SECONDS) for process in processes] == [0, 0]
     finally:
         for process in processes:
             process.kill()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from xover_core.config import Settings, setting
 from xover_core.config_io import load_settings_over, override
+from xover_core.training.processes import Processes
 from xover_core.training.trainer import Trainer, TrainingResult
 from xover_core.training.training_settings import TrainerSettings
 from xover_core.training.training_task import make_generator, seed_everything
@@ -79,7 +80,12 @@ def checkpoint_tensors(folder: Path, prefix: str = "network.") -> dict[str, Tens
 
 
 def train(task: ToyTask, folder: Path, *, resume: bool = False) -> TrainingResult:
-    return Trainer(task, task.settings.trainer, folder).run(resume=resume)
+    """Train as the command line does, alone or as one of torchrun's processes."""
+    processes = Processes.join(task.settings.trainer.device)
+    try:
+        return Trainer(task, task.settings.trainer, folder, processes=processes).run(resume=resume)
+    finally:
+        processes.leave()
 
 
 if __name__ == "__main__":
