@@ -7,6 +7,7 @@ whole scene in one modality. Everything is small enough to be trained and run on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -26,6 +27,9 @@ from xover_core.types import SceneModality
 
 OBJECT_DIM = 128
 _TEXT_DIM = 256
+# Of an embedding, so many dimensions are for colours and for layout; all others are learned freely.
+_COLORS_DIM, _LAYOUT_DIM = 192, 128
+_START_WEIGHT = 1.5
 # A root is infinitely steep at 0.
 _MIN_SHARE = 1e-6
 
@@ -98,15 +102,17 @@ class LightCrossover(nn.Module):
         self.object_text = LightTextNetwork(width=96, layers=1, out_dim=OBJECT_DIM)
         self.object_crops = RasterNetwork(3, (32, 64, 96), OBJECT_DIM)
         self.objects = InstanceEncoder(_instance_shape(shape.out_dim))
+        head_dim = shape.out_dim - _COLORS_DIM - _LAYOUT_DIM
         self.fusion = WeightedFusion(len(OBJECT_MODALITIES))
-        self.objects_head = ProjectionHead(shape.out_dim, 384, shape.out_dim)
-        self.view_head = ProjectionHead(2 * shape.view_dim, 384, shape.out_dim)
-        self.cloud_head = ProjectionHead(self.cloud.out_channels + _TEXT_DIM, 384, shape.out_dim)
+        self.objects_head = ProjectionHead(shape.out_dim, 384, head_dim)
+        self.view_head = ProjectionHead(2 * shape.view_dim, 384, head_dim)
+        self.cloud_head = ProjectionHead(self.cloud.out_channels + _TEXT_DIM, 384, head_dim)
         # one map for pixels and points, one for points and drawings: what is alike need not be learned to be so
-        self.colors = nn.Linear(shape.color_dim, shape.out_dim)
-        self.layout = nn.Linear(shape.layout_dim, shape.out_dim)
-        self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
-        self.text_head = ProjectionHead(_TEXT_DIM, 384, shape.out_dim)
+        self.colors = nn.Linear(shape.color_dim, _COLORS_DIM)
+        self.layout = nn.Linear(shape.layout_dim, _LAYOUT_DIM)
+        self.weights = nn.Parameter(torch.full((2,), math.log(_START_WEIGHT)))
+        self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, head_dim)
+        self.text_head = ProjectionHead(_TEXT_DIM, 384, head_dim)
 
     def embed_views(self, views: Tensor, scenes: Tensor, num_scenes: int) -> Tensor:
         """Pool descriptions of views over scenes.
@@ -125,26 +131,32 @@ class LightCrossover(nn.Module):
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
         learned = self.shape.view_dim
         head: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned]], dim=1))
-        return _sum_of(head, self._embed_colors(mean[:, learned:]))
+        return self._join(head, colors=mean[:, learned:])
 
     def embed_cloud(self, cloud: SparseTensor, colors: Tensor, layouts: Tensor) -> Tensor:
         """B clouds, (B, color_dim) histograms of their colours and (B, layout_dim) signatures to (B, out_dim)."""
         head: Tensor = self.cloud_head(torch.cat([self.cloud(cloud), self.top_view(top_views(cloud))], dim=1))
-        return _sum_of(head, self._embed_colors(colors), functional.normalize(self.layout(layouts), dim=1))
+        return self._join(head, colors=colors, layouts=layouts)
 
-    def _embed_colors(self, shares: Tensor) -> Tensor:
-        """(B, out_dim); small shares count too, for it is their roots that count."""
-        return functional.normalize(self.colors(shares.clamp_min(_MIN_SHARE).sqrt()), dim=1)
+    def _join(self, head: Tensor, *, colors: Tensor | None = None, layouts: Tensor | None = None) -> Tensor:
+        """What a head says, colours and layout, each in dimensions of its own, zero where a modality has none of it."""
+        parts = [head, head.new_zeros(len(head), _COLORS_DIM), head.new_zeros(len(head), _LAYOUT_DIM)]
+        if colors is not None:
+            # small shares count too, for it is their roots that count
+            roots = colors.clamp_min(_MIN_SHARE).sqrt()
+            parts[1] = self.weights[0].exp() * functional.normalize(self.colors(roots), dim=1)
+        if layouts is not None:
+            parts[2] = self.weights[1].exp() * functional.normalize(self.layout(layouts), dim=1)
+        return functional.normalize(torch.cat(parts, dim=1), dim=1)
 
     def embed_floorplan(self, rasters: Tensor, layouts: Tensor) -> Tensor:
         """(B, H, W) ink in [0, 1] and (B, layout_dim) signatures to (B, out_dim)."""
         head: Tensor = self.floorplan_head(self.floorplan(rasters[:, None]))
-        return _sum_of(head, functional.normalize(self.layout(layouts), dim=1))
+        return self._join(head, layouts=layouts)
 
     def embed_text(self, words: Tensor) -> Tensor:
         """(B, W, G) ids to (B, out_dim)."""
-        embedded: Tensor = self.text_head(self.text(words))
-        return embedded
+        return self._join(self.text_head(self.text(words)))
 
     def embed_objects(self, objects: ObjectTensors) -> dict[SceneModality, Tensor]:
         """(B, K, out_dim) for each modality; rows of objects without it mean nothing."""
@@ -165,13 +177,7 @@ class LightCrossover(nn.Module):
         """F_S: means of (B, K, out_dim) over the objects of each modality, fused, to (B, out_dim)."""
         means = torch.stack([masked_mean(embeddings[m], masks[m]) for m in OBJECT_MODALITIES], dim=1)
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
-        fused: Tensor = self.objects_head(self.fusion(means, present))
-        return fused
-
-
-def _sum_of(*parts: Tensor) -> Tensor:
-    """Vectors of norm 1 added, and of norm 1 again."""
-    return functional.normalize(torch.stack(parts).sum(dim=0), dim=1)
+        return self._join(self.objects_head(self.fusion(means, present)))
 
 
 def _instance_shape(out_dim: int) -> InstanceShape:
