@@ -160,7 +160,8 @@ def test_depth_is_withheld_unless_named():
     rows = by_way(measure_which_place(places, lambda _: encoders, WhichPlaceSettings()))
     # without depth all embeddings are equal, and equal scores find nothing
     assert rows["depth", "colour", POOLED, "1"].all.first == 0.0
-    assert rows["depth", "colour+depth", POOLED, "1"].all.first == 1.0
+    assert rows["depth", "colour, map with depth", POOLED, "1"].all.first == 0.5
+    assert rows["depth", "colour and depth", POOLED, "1"].all.first == 1.0
 
 
 def test_recordings_without_depth_are_asked_by_colour_only():
@@ -210,7 +211,7 @@ def test_on_the_command_line(tmp_path, capsys, fake_model, small_vocabulary):
     assert cv2.imread(str(figure_path)).std() > MIN_CONTRAST
     written = json.loads(json_path.read_text())
     rows = {(r["feature"], r["input"], r["compares"], r["frames"]): r for r in written["rows"]}
-    every = rows["fake", "colour+depth", POOLED, "2"]["all"]
+    every = rows["fake", "colour and depth", POOLED, "2"]["all"]
     assert (every["queries"], every["first"]) == (6, 1.0)
     assert every["margin"] > SURE
     assert rows["chance", "any", "any", "any"]["places"]["barn"]["first"] == 0.5

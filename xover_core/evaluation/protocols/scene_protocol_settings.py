@@ -52,11 +52,9 @@ class WhichPlaceSettings(Settings):
 
     views: int = setting(10, "frames of the map recording that a scene is described by, far from each other", minimum=1)
     scene_radius: float = setting(
-        4.0,
-        "a place is split into scenes of cameras within this distance of one of them, m",
-        minimum=0.1,
+        4.0, "a place is split into scenes of cameras within this distance of one of them, m", minimum=0.1
     )
-    window: int = setting(5, "frames of the short belief", minimum=1)
+    window: int = setting(5, "frames of the short belief", minimum=2)
     temperature: float = setting(0.1, "similarity that changes the odds of a place by a factor e", minimum=0.001)
     leak: float = setting(
         0.05, "share of the belief that each frame spreads over all places", minimum=0.001, maximum=1.0

@@ -4,15 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from xover_core.errors import DatasetError
+from xover_core.evaluation.protocols.place_askers import Asker, embed_queries, make_askers
 from xover_core.evaluation.protocols.place_encoders import NamedViewEncoder
 from xover_core.evaluation.protocols.place_ranking import (
     COMPARISONS,
-    EmbeddedPlace,
     margins,
     score_places,
     share_first,
@@ -28,7 +28,6 @@ from xover_core.types import Float32Array, Float64Array, RgbdFrame
 PROTOCOL = "which-place"
 CHANCE = "chance"
 ANY = "any"
-COLOR, COLOR_AND_DEPTH = "colour", "colour+depth"
 ONE_FRAME, ALL_FRAMES = "1", "all"
 
 EncoderMaker = Callable[[Sequence[RgbdFrame]], Sequence[NamedViewEncoder]]
@@ -84,19 +83,6 @@ class WhichPlace:
     margins: tuple[tuple[Float64Array, ...], ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asker:
-    """An encoder, what it reads of frames, and how it describes the places."""
-
-    named: NamedViewEncoder
-    input: str
-    places: tuple[EmbeddedPlace, ...]
-
-    def embed(self, frame: RgbdFrame) -> Float32Array:
-        """(D,) of one frame."""
-        return self.named.encoder.embed_views(_describe(self.named, self.input, frame)[None])
-
-
 def measure_which_place(
     places: Sequence[RecordedPlace],
     make_encoders: EncoderMaker,
@@ -120,8 +106,8 @@ def measure_which_place(
     _check_places(places)
     mapped = [map_place(place, settings) for place in places]
     encoders = make_encoders([frame for place in mapped for frame in place.frames])
-    askers = [asker for named in encoders for asker in _make_askers(named, mapped)]
-    embedded = _embed_queries(places, askers, progress)
+    askers = [asker for named in encoders for asker in make_askers(named, mapped)]
+    embedded = embed_queries(places, askers, progress)
     names = tuple(place.name for place in places)
     rows, all_margins = [_chance(names, [len(queries) for queries in embedded[0]])], []
     for asker, queries in zip(askers, embedded, strict=True):
@@ -141,50 +127,8 @@ def _check_places(places: Sequence[RecordedPlace]) -> None:
             raise DatasetError(f"place {place.name}: expected frames in {place.query.name}, got none; none can ask.")
 
 
-def _make_askers(named: NamedViewEncoder, mapped: Sequence[MappedPlace]) -> Iterator[_Asker]:
-    """One by colour only, and one by depth too where there is any and the encoder reads it."""
-    yield _Asker(named=named, input=COLOR, places=tuple(_embed_place(named, COLOR, place) for place in mapped))
-    has_depth = any(frame.depth is not None for place in mapped for frame in place.frames)
-    if named.reads_depth and has_depth:
-        embedded = tuple(_embed_place(named, COLOR_AND_DEPTH, place) for place in mapped)
-        yield _Asker(named=named, input=COLOR_AND_DEPTH, places=embedded)
-
-
-def _embed_place(named: NamedViewEncoder, reads: str, place: MappedPlace) -> EmbeddedPlace:
-    """Describe each view once, pool the scenes from these descriptions."""
-    scenes = [np.stack([_describe(named, reads, frame) for frame in scene]) for scene in place.scenes]
-    embed = named.encoder.embed_views
-    return EmbeddedPlace(
-        scenes=np.stack([embed(views) for views in scenes]),
-        views=np.stack([embed(view[None]) for views in scenes for view in views]),
-    )
-
-
-def _describe(named: NamedViewEncoder, reads: str, frame: RgbdFrame) -> Float32Array:
-    """(E,) of a frame with or without its depth."""
-    return named.encoder.describe_view(frame if reads == COLOR_AND_DEPTH else replace(frame, depth=None))
-
-
-def _embed_queries(
-    places: Sequence[RecordedPlace], askers: Sequence[_Asker], progress: Progress
-) -> list[list[Float32Array]]:
-    """For each asker and place (Q, D) embeddings of its query frames; each recording is read once."""
-    done, total = 0, sum(len(place.query) for place in places)
-    embedded: list[list[Float32Array]] = [[] for _ in askers]
-    for place in places:
-        vectors: list[list[Float32Array]] = [[] for _ in askers]
-        for item in place.query:
-            for own, asker in zip(vectors, askers, strict=True):
-                own.append(asker.embed(item.frame))
-            done += 1
-            progress(done, total)
-        for of_asker, own in zip(embedded, vectors, strict=True):
-            of_asker.append(np.stack(own))
-    return embedded
-
-
 def _rows(
-    asker: _Asker, queries: Sequence[Float32Array], names: tuple[str, ...], settings: WhichPlaceSettings
+    asker: Asker, queries: Sequence[Float32Array], names: tuple[str, ...], settings: WhichPlaceSettings
 ) -> Iterator[tuple[WhichPlaceRow, tuple[Float64Array, ...]]]:
     """Rows of an asker, and the margins of each place's frames; queries are (Q, D) for each place."""
     scores = [score_places(vectors, asker.places) for vectors in queries]
@@ -194,7 +138,7 @@ def _rows(
             of_places = tuple(margins(answer, right) for right, answer in enumerate(answers))
             row = WhichPlaceRow(
                 feature=asker.named.name,
-                input=asker.input,
+                input=asker.input.name,
                 compares=compares,
                 frames=frames,
                 places={name: _share(margin) for name, margin in zip(names, of_places, strict=True)},

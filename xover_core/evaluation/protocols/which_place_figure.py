@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,50 +21,42 @@ _COLORS = "RdBu"
 
 
 def draw_which_place(done: WhichPlace, path: Path) -> None:
-    """Write the picture as PNG; folders on the way are made."""
+    """Write the picture as PNG, a strip of each place's frames for each row; folders on the way are made."""
     rows = done.report.rows[-len(done.margins) :]
-    strips = np.stack([_strip(np.concatenate(of_places)) for of_places in done.margins])
+    names = list(rows[0].places)
     figure = Figure(figsize=(_WIDTH, _AROUND + _ROW_HEIGHT * len(rows)), layout="constrained")
-    axes = figure.subplots()
-    drawn = axes.imshow(strips, cmap=_COLORS, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
-    _name_rows(axes, rows)
-    _name_places(axes, rows[0])
-    scale = figure.colorbar(drawn, ax=axes, shrink=0.5, pad=0.07, ticks=[-1, 0, 1])
+    # a short recording is to be seen as well
+    widths = np.sqrt([rows[0].places[name].queries for name in names]).tolist()
+    every = figure.subplots(1, len(names), sharey=True, width_ratios=widths)
+    sizes = np.array([_full_color(np.concatenate(of_places)) for of_places in done.margins])[:, None]
+    for place, (name, axes) in enumerate(zip(names, every, strict=True)):
+        strips = np.stack([of_places[place] for of_places in done.margins]) / sizes
+        drawn = axes.imshow(strips, cmap=_COLORS, vmin=-1, vmax=1, aspect="auto", interpolation="nearest")
+        _finish_axes(axes, name, rows)
+    every[0].set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+    scale = figure.colorbar(drawn, ax=every, location="bottom", shrink=0.3, aspect=40, pad=0.01, ticks=[-1, 0, 1])
     scale.set_ticklabels(["another place", "undecided", "the right place"], fontsize=8)
     figure.suptitle(done.report.title, fontsize=11)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=_DPI)
 
 
-def _strip(margin: Float64Array) -> Float64Array:
-    """(Q,) margins of a row in units of its larger ones."""
-    size = float(np.percentile(np.abs(margin), _FULL_PERCENTILE))
-    return margin / max(size, float(np.finfo(np.float64).tiny))
-
-
-def _name_rows(axes: Axes, rows: tuple[WhichPlaceRow, ...]) -> None:
-    """What is asked on the left, the share of right answers on the right, a line between features."""
-    axes.set_yticks(range(len(rows)), [_label(row) for row in rows], fontsize=8)
+def _finish_axes(axes: Axes, name: str, rows: Sequence[WhichPlaceRow]) -> None:
+    """The place on top, shares of right answers on the right, a line between features."""
+    axes.set_title(f"{name}, {rows[0].places[name].queries} frames", fontsize=9)
+    axes.set_xticks([])
     axes.tick_params(length=0)
     for number, row in enumerate(rows):
-        text = f"{100 * row.all.first:.0f} %"
-        axes.annotate(
-            text, (1.005, number), xycoords=("axes fraction", "data"), va="center", fontsize=8, annotation_clip=False
-        )
-        if number and (row.feature, row.input) != (rows[number - 1].feature, rows[number - 1].input):
+        text = f" {100 * row.places[name].first:.0f} %"
+        axes.text(1.0, number, text, va="center", fontsize=8, transform=axes.get_yaxis_transform())
+        before = rows[max(number - 1, 0)]
+        if (row.feature, row.input) != (before.feature, before.input):
             axes.axhline(number - 0.5, color="black", linewidth=1.0)
 
 
-def _name_places(axes: Axes, row: WhichPlaceRow) -> None:
-    """Which frames are of which place."""
-    ends = np.cumsum([share.queries for share in row.places.values()])
-    starts = np.append(0, ends[:-1])
-    axes.set_xticks(
-        (starts + ends - 1) / 2, [f"{name}, {n}" for name, n in zip(row.places, ends - starts, strict=True)]
-    )
-    for end in ends[:-1]:
-        axes.axvline(end - 0.5, color="black", linewidth=1.0)
-    axes.set_xlabel("query frames in order of time")
+def _full_color(margin: Float64Array) -> float:
+    """The margin that is drawn in full colour, of all margins of a row."""
+    return max(float(np.percentile(np.abs(margin), _FULL_PERCENTILE)), float(np.finfo(np.float64).tiny))
 
 
 def _label(row: WhichPlaceRow) -> str:
