@@ -32,7 +32,7 @@ _CELL = 0.08
 
 
 def layout_signature(places: Float32Array) -> Float32Array:
-    """(LAYOUT_DIM,) float32 of norm 1: lengths of the sides, what stands where, and how lopsided it is.
+    """(LAYOUT_DIM,) float32 of norm 1 (0 for nothing): lengths of the sides, what stands where, how lopsided it is.
 
     Args:
         places: (N, 2) metres where something stands, walls among them; y is 90 degrees to the left of x.
@@ -51,7 +51,7 @@ def layout_signature(places: Float32Array) -> Float32Array:
     parts = [grid + other, np.abs(grid - other)]
     filled = np.stack([part / max(float(np.linalg.norm(part)), 1e-6) for part in parts])
     signature = np.concatenate([lengths.ravel(), 0.6 * filled.ravel()])
-    return np.asarray(signature / np.linalg.norm(signature), np.float32)
+    return np.asarray(signature / max(float(np.linalg.norm(signature)), 1e-6), np.float32)
 
 
 def drawn_layout(raster: Float32Array) -> Float32Array:
