@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`xover train locus` on two tiny rooms: files, resuming, interruption, and what is refused."""
+"""`xover train` on tiny rooms and scans: files, resuming, interruption, stages, and what is refused."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
+from dataclasses import replace
 
 import pytest
 import torch
 import yaml
 from locus_cases import TinyNetwork, make_room, save_tiny
+from room_cases import TINY, make_scan, tiny_light
 from safetensors.torch import load_file
 
 from xover_core.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, main
 from xover_core.config_io import load_settings_over
-from xover_core.training import locus_networks
+from xover_core.datasets.scan_file import SCAN_SUFFIX, save_scan
+from xover_core.inference.light_checkpoint import load_light
+from xover_core.training import crossover_task, locus_networks
+from xover_core.training.crossover_settings import CrossoverSettings
 from xover_core.training.locus_networks import NetworkKind
 from xover_core.training.locus_settings import LocusSettings
 from xover_core.training.run_folder import read_log
@@ -124,3 +129,96 @@ def test_a_folder_that_is_refused_stays_as_it_is(command, tmp_path, capsys):
 def test_scenes_must_be_named(tmp_path, capsys):
     assert main(["train", "locus", "--out", str(tmp_path)]) == EXIT_ERROR
     assert "--scenes" in capsys.readouterr().err
+
+
+# `xover train crossover` ----------------------------------------------------------------------------------------------
+
+CROSSOVER = {
+    "batches": {"num_scenes": 2, "max_views": 2, "rescan_share": 1.0},
+    "trainer": {"device": "cpu", "max_steps": 2, "validate_every": 2, "log_every": 1, "loader_threads": 0},
+}
+
+
+@pytest.fixture
+def crossover(tmp_path, monkeypatch):
+    """The arguments of a run on three made-up scans; the network is tiny."""
+    torch.set_num_threads(1)
+    monkeypatch.setattr(crossover_task, "make_light", lambda: tiny_light(replace(TINY, **SIZES)))
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for seed, (scan_id, place_id) in enumerate([("a", "a"), ("a-rescan", "a"), ("b", "b")]):
+        save_scan(make_scan(scan_id, place_id, seed), scans / f"{scan_id}{SCAN_SUFFIX}")
+    (tmp_path / "crossover.yaml").write_text(yaml.safe_dump(CROSSOVER))
+    return ["train", "crossover", "--settings", str(tmp_path / "crossover.yaml"), "--scans", str(scans)]
+
+
+# what the shipped backbone gives of a view
+SIZES = {"token_dim": 267, "num_tokens": 48}
+
+
+def test_crossover_is_trained_stage_by_stage(crossover, tmp_path, capsys):
+    validation = ["--validation", str(tmp_path / "scans")]
+    assert main([*crossover, *validation, "--stage", "instance", "--out", str(tmp_path / "one")]) == 0
+    features = sorted((tmp_path / "scans" / "features").iterdir())
+    assert {path.name.split(".")[0] for path in features} == {"a", "a-rescan", "b"}
+    written = [path.stat().st_mtime_ns for path in features]
+    start = str(tmp_path / "one" / "best.safetensors")
+    capsys.readouterr()
+    assert main([*crossover, "--start", start, "--out", str(tmp_path / "three")]) == 0
+    assert "stopped after step 2" in capsys.readouterr().out
+    assert [path.stat().st_mtime_ns for path in features] == written
+    settings = load_settings_over(tmp_path / "three" / "settings.yaml", CrossoverSettings())
+    assert (settings.stage, settings.data.start) == ("unified", (start,))
+    assert settings.data.scans == (str(tmp_path / "scans"),)
+    log = read_log(tmp_path / "one" / "log.jsonl")
+    assert [line["step"] for line in log if "validation/object_rescan" in line] == [2]
+    assert [line["step"] for line in log if "object_rescan" in line] == [1, 2]
+    one, three = (load_light((tmp_path / name / "best.safetensors").read_bytes(), name) for name in ("one", "three"))
+    same = [
+        torch.equal(value, three.state_dict()[name])
+        for name, value in one.object_text.state_dict(prefix="object_text.").items()
+    ]
+    assert all(same)
+    assert not torch.equal(one.state_dict()["text.out.weight"], three.state_dict()["text.out.weight"])
+
+
+def test_a_crossover_run_goes_on(crossover, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main([*crossover, "--out", str(tmp_path / "whole"), "--stage", "scene"]) == 0
+    stopped = ["--stage", "scene", "--set", "trainer.max_minutes=0.000001"]
+    assert main([*crossover, "--out", str(run), *stopped]) == 0
+    assert f"go on with: xover train crossover --out {run} --resume" in capsys.readouterr().out
+    assert main(["train", "crossover", "--out", str(run), "--resume", "--set", "trainer.max_minutes=0"]) == 0
+    assert "stopped after step 2" in capsys.readouterr().out
+    whole, parts = (load_file(tmp_path / name / "best.safetensors") for name in ("whole", "run"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+    assert load_settings_over(run / "settings.yaml", CrossoverSettings()).stage == "scene"
+
+
+def test_settings_of_crossover_are_shown_as_they_are_read(tmp_path, capsys):
+    assert main(["train", "crossover", "--show-settings", "--stage", "scene", "--set", "batches.typos=0.5"]) == 0
+    (tmp_path / "shown.yaml").write_text(capsys.readouterr().out)
+    shown = load_settings_over(tmp_path / "shown.yaml", CrossoverSettings())
+    assert (shown.stage, shown.batches.typos) == ("scene", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stage", "last"], "stage"),
+        (["--set", "batches.scenes=3"], "unknown setting"),
+        (["--scans", "nowhere"], "nowhere"),
+        (["--start", "nowhere.safetensors"], "nowhere.safetensors"),
+        (["--resume"], "settings.yaml"),
+    ],
+)
+def test_what_is_refused_of_crossover(crossover, tmp_path, capsys, arguments, message):
+    assert main([*crossover, "--out", str(tmp_path / "run"), *arguments]) == EXIT_ERROR
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_scans_must_be_named(tmp_path, capsys):
+    assert main(["train", "crossover", "--out", str(tmp_path)]) == EXIT_ERROR
+    assert "--scans" in capsys.readouterr().err
