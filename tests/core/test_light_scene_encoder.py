@@ -20,7 +20,7 @@ from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.light_checkpoint import save_light
 from xover_core.inference.light_session import LightSession
 from xover_core.inference.model_install import install_model, make_entry
-from xover_core.inference.model_store import MODELS_DIR_VARIABLE
+from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
 from xover_core.types import RgbdFrame, SceneModality
 
 OBJECT_MODALITIES = (SceneModality.POINT_CLOUD, SceneModality.CAD, SceneModality.IMAGE, SceneModality.TEXT)
@@ -251,3 +251,14 @@ def test_other_weights_than_those_of_the_manifest_are_refused(tokenizer, tmp_pat
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(ModelError, match="sha256"):
         make_scene_encoder(SceneEncoderSettings(model="mine"))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(name for name, entry in model_entries().items() if entry.kind == "light-crossover")
+)
+def test_every_shipped_scene_model_makes_an_encoder(name):
+    shipped = make_scene_encoder(SceneEncoderSettings(model=name))
+    assert shipped.model.name == name
+    sofa, couch, kitchen = (shipped.embed_text(text) for text in ("a red sofa", "a red couch", "kitchen with a stove"))
+    assert_unit(sofa)
+    assert sofa @ couch > sofa @ kitchen
