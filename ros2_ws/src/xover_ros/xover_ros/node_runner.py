@@ -58,6 +58,15 @@ def use_one_blas_thread() -> None:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
+def let_waiting_threads_sleep() -> None:
+    """Before torch is imported: OpenMP's threads sleep while they wait for each other, as in the command `xover`.
+
+    Where something else needs the cores, threads that spin take a hundred times as long as their work
+    (docs/benchmarks.md).
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
 def run_node(module: str, class_name: str, arguments: Sequence[str] | None = None) -> int:
     """Make the node, spin it until Ctrl-C, SIGTERM or the end of its work, and close it.
 
@@ -71,6 +80,7 @@ def run_node(module: str, class_name: str, arguments: Sequence[str] | None = Non
     """
     use_shared_memory_profile()
     use_one_blas_thread()
+    let_waiting_threads_sleep()
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
