@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +21,9 @@ from xover_core.training.scene_folder import SCENE_SUFFIX
 from xover_core.training.scene_frames import SceneFrames, make_scene_frames
 from xover_core.training.view_proposals import Proposal, ViewProposals
 from xover_core.training.view_studio import MAX_TRIES, ViewLimits, ViewStudio, draw_camera
-from xover_core.training.worker_pool import run_jobs
+from xover_core.training.worker_pool import Progress, count_jobs, run_jobs
 from xover_core.types import CameraIntrinsics
 
-Progress = Callable[[int, int], None]
 """Called with (scenes done, all scenes)."""
 
 _LOG = logging.getLogger(__name__)
@@ -87,16 +85,11 @@ def render_scenes(
     seeds = range(settings.first_seed, settings.first_seed + settings.num_scenes)
     paths = {seed: _path_of(seed, directory) for seed in seeds}
     missing = [seed for seed in seeds if not paths[seed].exists()]
-    done = len(seeds) - len(missing)
-    if progress:
-        progress(done, len(seeds))
     render = functools.partial(_render_file, directory=directory, settings=settings)
-    for seed, problem in run_jobs(render, missing, settings.num_workers):
+    jobs = run_jobs(render, missing, settings.num_workers)
+    for seed, problem in count_jobs(jobs, len(seeds) - len(missing), len(seeds), progress):
         if problem:
             _LOG.warning("apartment %d is left out: %s", seed, problem)
-        done += 1
-        if progress:
-            progress(done, len(seeds))
     return [path for path in paths.values() if path.exists()]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,10 +34,9 @@ from xover_core.geometry.camera import resize_intrinsics
 from xover_core.training.scan_cloud import ScanCloud, fuse_cloud
 from xover_core.training.view_proposals import Proposal, ViewProposals
 from xover_core.training.view_studio import MAX_TRIES, ViewStudio, draw_camera
-from xover_core.training.worker_pool import run_jobs
+from xover_core.training.worker_pool import Progress, count_jobs, run_jobs
 from xover_core.types import CameraIntrinsics
 
-Progress = Callable[[int, int], None]
 """Called with (apartments done, all apartments)."""
 
 RESCAN_SUFFIX = "-rescan"
@@ -104,16 +103,11 @@ def render_room_scans(
         raise TrainingError(f"scans in {directory}: the folder cannot be made, {error}.") from error
     seeds = range(settings.first_seed, settings.first_seed + settings.num_apartments)
     missing = [seed for seed in seeds if not _done_marker(directory, seed).exists()]
-    done = len(seeds) - len(missing)
-    if progress:
-        progress(done, len(seeds))
     job = functools.partial(_scan_apartment, directory=directory, settings=settings)
-    for seed, problem in run_jobs(job, missing, settings.num_workers):
+    jobs = run_jobs(job, missing, settings.num_workers)
+    for seed, problem in count_jobs(jobs, len(seeds) - len(missing), len(seeds), progress):
         if problem:
             _LOG.warning("apartment %d: %s", seed, problem)
-        done += 1
-        if progress:
-            progress(done, len(seeds))
     return [path for seed in seeds for path in sorted(directory.glob(f"room-{seed:05d}-*{SCAN_SUFFIX}"))]
 
 

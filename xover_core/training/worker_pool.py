@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
 import cv2
 import torch
+
+Progress = Callable[[int, int], None]
+"""Called with how many are done, and how many there are."""
 
 
 def run_jobs(do: Callable[[int], str], numbers: Sequence[int], num_workers: int) -> Iterator[tuple[int, str]]:
@@ -32,6 +35,24 @@ def run_jobs(do: Callable[[int], str], numbers: Sequence[int], num_workers: int)
             yield from ((jobs[job], job.result()) for job in as_completed(jobs))
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def count_jobs(
+    jobs: Iterable[tuple[int, str]], num_done: int, num_all: int, progress: Progress | None
+) -> Iterator[tuple[int, str]]:
+    """Pass jobs on, and report at the start and after each.
+
+    Args:
+        jobs: as they end.
+        num_done: jobs that had been done before.
+        num_all: these and the others.
+        progress: what is reported to; None = nobody.
+    """
+    report = progress or (lambda _done, _all: None)
+    report(num_done, num_all)
+    for number, job in enumerate(jobs, start=num_done + 1):
+        yield job
+        report(number, num_all)
 
 
 def _use_one_thread() -> None:
