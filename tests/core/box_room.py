@@ -17,7 +17,17 @@ from xover_core.encoders.patch_grid import make_patch_grid, resize_to_grid
 from xover_core.geometry.camera import back_project, viewing_rays
 from xover_core.geometry.transforms import invert, make_pose, transform_points
 from xover_core.landmark_map.map_storage import MapStorage, new_header
-from xover_core.types import CameraIntrinsics, Float32Array, Keyframe, Mat4, ModelInfo, PatchFeatures, RgbdFrame, Scene
+from xover_core.types import (
+    CameraIntrinsics,
+    Float32Array,
+    Keyframe,
+    Landmarks,
+    Mat4,
+    ModelInfo,
+    PatchFeatures,
+    RgbdFrame,
+    Scene,
+)
 
 CAMERA = CameraIntrinsics(fx=60.0, fy=60.0, cx=39.5, cy=31.5, width=80, height=64)
 WORKING_HEIGHT = 64
@@ -121,3 +131,16 @@ def new_storage(path: Path) -> MapStorage:
 def points_in_camera(points_map: NDArray[np.floating], T_map_camera: Mat4) -> NDArray[np.float64]:
     """(N, 3) points seen from a camera."""
     return transform_points(invert(T_map_camera), points_map)
+
+
+def put_landmarks(storage: MapStorage, landmarks: Landmarks) -> None:
+    """Replace the landmarks of a stored map."""
+    stored = storage.load()
+    storage.replace_contents(
+        model=MODEL,
+        site_weights=b"",
+        keyframes=stored.keyframes,
+        has_new_descriptors=False,
+        scenes=stored.scenes,
+        landmarks=landmarks,
+    )

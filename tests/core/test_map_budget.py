@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from box_room import MODEL, look_at, new_storage, room_keyframe
+from box_room import MODEL, look_at, new_storage, put_landmarks, room_keyframe
 
 from xover_core.landmark_map.covisibility import CovisibilityGraph, view_of_keyframe
 from xover_core.landmark_map.map_budget import trim_keyframes, trim_landmarks
@@ -75,15 +75,7 @@ def test_best_landmarks_fill_what_keyframes_leave(tmp_path: Path, budget_mb: flo
         fill(storage, [0, 10])
         landmarks = many_landmarks(20_000)
         kept = trim_landmarks(landmarks, storage, budget_mb)
-        stored = storage.load()
-        storage.replace_contents(
-            model=MODEL,
-            site_weights=b"",
-            keyframes=stored.keyframes,
-            has_new_descriptors=False,
-            scenes=stored.scenes,
-            landmarks=kept,
-        )
+        put_landmarks(storage, kept)
         used = storage.used_bytes
     assert 0.9 * budget_mb * BYTES_PER_MB < used <= budget_mb * BYTES_PER_MB
     dropped = np.setdiff1d(landmarks.landmark_ids, kept.landmark_ids) - 1

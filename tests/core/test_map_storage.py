@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from box_room import MODEL, look_at, new_storage, room_keyframe
+from box_room import MODEL, look_at, new_storage, put_landmarks, room_keyframe
 
 from xover_core.errors import MapFormatError
 from xover_core.landmark_map.landmark_map import check_model
@@ -35,18 +35,6 @@ def landmarks_of(*views: tuple[int, ...], scene_ids: tuple[int, ...] = ()) -> La
         scores=np.linspace(1, 0.5, num, dtype=np.float32),
         observation_offsets=np.cumsum([0] + [len(ids) for ids in views]),
         observations=np.array([(i, 3 * i) for ids in views for i in ids], np.int64).reshape(-1, 2),
-    )
-
-
-def put_landmarks(storage: MapStorage, landmarks: Landmarks) -> None:
-    stored = storage.load()
-    storage.replace_contents(
-        model=MODEL,
-        site_weights=b"",
-        keyframes=stored.keyframes,
-        has_new_descriptors=False,
-        scenes=stored.scenes,
-        landmarks=landmarks,
     )
 
 
