@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.errors import SensorDataError
-from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 NAMED_COLORS = {
     "red": (200, 30, 30),
@@ -56,7 +56,11 @@ class FakeSceneEncoder:
         self.num_views += 1
         return color_histogram(frame.rgb.reshape(-1, 3))
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
+    def embed_views(
+        self,
+        views: Float32Array,
+        T_scene_camera: Float64Array | None = None,
+    ) -> Float32Array:
         return self._project(views.mean(axis=0))
 
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:

@@ -35,6 +35,7 @@ def make_scan(scenes=None, objects=None, views=()):
     return EmbeddedScan(
         scenes={m: np.array(v, np.float32) for m, v in (scenes or {}).items()},
         views=np.array(views, np.float32),
+        poses=np.tile(np.eye(4), (len(views), 1, 1)),
         texts={},
         objects=as_rows,
     )

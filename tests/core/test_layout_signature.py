@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from xover_core.encoders.floorplan_raster import RASTER_PIXELS_PER_M, RASTER_SIZE
-from xover_core.encoders.layout_signature import LAYOUT_DIM, cloud_layout, drawn_layout, layout_signature
+from xover_core.encoders.layout_signature import (
+    LAYOUT_DIM,
+    cloud_layout,
+    drawn_layout,
+    layout_signature,
+    seen_layout,
+)
 
 # places are rounded to cells, which lie otherwise in a turned or moved room
 MIN_SAME, MAX_OTHER = 0.95, 0.92
@@ -87,3 +93,29 @@ def test_next_to_nothing_is_a_signature_too(places):
 def test_bare_paper_and_bare_floor_are_zero():
     assert not drawn_layout(np.zeros((RASTER_SIZE, RASTER_SIZE), np.float32)).any()
     assert not cloud_layout(np.zeros((50, 3), np.float32)).any()
+
+
+def seen_room():
+    """(N, 3) points of a room's walls and floor, some seen through its door, and where two cameras stood."""
+    rng = np.random.default_rng(1)
+    places = room()
+    # walls come first in `room`; the thing in the corner is low
+    tops = np.where(np.arange(len(places)) < 700, 1.9, 0.5)
+    walls = np.concatenate([places, rng.uniform(0.2, tops)[:, None]], axis=1)
+    floor = np.concatenate([rng.uniform(0, (4, 3), (2000, 2)), np.zeros((2000, 1))], axis=1)
+    beyond = rng.uniform((4.3, 1.2, 0.2), (7.0, 1.9, 1.9), (150, 3))
+    return np.concatenate([walls, floor, beyond]).astype(np.float32), np.array([[1.8, 1.7], [3.0, 2.2]])
+
+
+@pytest.mark.parametrize("angle_deg", [0, 30, 117])
+def test_what_is_seen_through_doors_is_left_out(angle_deg):
+    points, cameras = seen_room()
+    turned_points = np.concatenate([turned(points[:, :2], angle_deg), points[:, 2:]], axis=1)
+    seen = seen_layout(turned_points, turned(cameras, angle_deg).astype(np.float64))
+    assert seen @ layout_signature(room()) > MIN_SAME
+    assert cloud_layout(points) @ layout_signature(room()) < MAX_OTHER
+
+
+def test_cameras_that_see_a_floor_only_see_no_layout():
+    floor = np.zeros((50, 3), np.float32)
+    assert not seen_layout(floor, np.zeros((2, 2))).any()

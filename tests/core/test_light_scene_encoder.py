@@ -131,6 +131,23 @@ def test_views_without_depth_are_described(encoder):
     assert_unit(encoder.embed_views(without[None]))
 
 
+def test_poses_of_enough_views_with_depth_show_the_layout(encoder):
+    views = np.stack([encoder.describe_view(make_frame(i % 2)) for i in range(4)])
+    blind = np.stack([encoder.describe_view(make_frame(i % 2, False)) for i in range(4)])
+    # cameras that look along x, y is to the left and z up
+    pose = np.array([[0, 0, 1, 0], [-1, 0, 0, 0], [0, -1, 0, 1], [0, 0, 0, 1]], float)
+    poses = np.tile(pose, (4, 1, 1))
+    poses[:, 0, 3] = np.arange(4)
+    with_layout = encoder.embed_views(views, poses)
+    assert_unit(with_layout)
+    assert np.abs(with_layout - encoder.embed_views(views)).max() > MIN_CHANGE
+    np.testing.assert_array_equal(encoder.embed_views(views[:3], poses[:3]), encoder.embed_views(views[:3]))
+    np.testing.assert_array_equal(encoder.embed_views(blind, poses), encoder.embed_views(blind))
+    moved = poses.copy()
+    moved[:, :2, 3] += (5, -3)
+    np.testing.assert_allclose(encoder.embed_views(views, moved), with_layout, atol=0.05)
+
+
 @pytest.mark.parametrize("shift", [(2, 0, 0), (-6, 12, 0), (0, 0, 1)])
 def test_where_a_cloud_lies_and_its_order_do_not_matter(encoder, shift):
     cloud = make_cloud()

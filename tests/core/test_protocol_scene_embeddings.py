@@ -83,7 +83,7 @@ def test_views_are_described_once_and_recombined():
     encoder = FakeSceneEncoder()
     _, embedded = embed(make_room(0), make_room(1), encoder=encoder, views=3)
     assert encoder.num_views == 2 * VIEWS_PER_ROOM
-    sets = {item.name: item for item in view_sets(embedded, standard=3)}
+    sets = {item.name: item for item in view_sets(embedded, standard=3, has_poses=True)}
     assert list(sets) == ["image, 1 view", "image, 5 views"]
     single = embed_single_views(embedded.scans[0], encoder)
     np.testing.assert_allclose(sets["image, 1 view"].vectors[0], single[0], atol=ROUNDING)

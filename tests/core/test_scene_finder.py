@@ -209,3 +209,26 @@ def test_embeddings_of_another_model_are_left_aside_with_a_warning(
     assert "described by fake-scenes (checksum 777777777777)" in caplog.text
     with pytest.raises(ModelError, match="scene refresh"):
         make_scene_finder(other, settings, "a.xover")
+
+
+def test_pictures_are_compared_with_the_most_similar_views():
+    axes = np.eye(8, dtype=np.float32)
+    pooled = [
+        SceneEmbedding(scene_id=i, modality=IMAGE, num_sources=4, vector=np.pad(axes[i], (0, 760))) for i in (1, 2, 3)
+    ]
+    # scene 1 has one view like the query and three unlike it, scene 2 three that are half alike, scene 3 none
+    views = [
+        (1, axes[0]),
+        (2, axes[0] / 2),
+        (1, axes[1]),
+        (2, axes[0] / 2),
+        (1, axes[1]),
+        (2, axes[0] / 2),
+        (1, axes[1]),
+    ]
+    index = SceneIndex(scenes(), pooled, [(i, np.pad(vector, (0, 760))) for i, vector in views])
+    query = np.pad(axes[0] * np.float32(0.9) + axes[3] * np.float32(0.1), (0, 760))
+    found = index.view_similarities(query)
+    np.testing.assert_allclose(found[:3], [0.3, 0.45, 0.1], atol=1e-6)
+    assert np.isnan(found[3])
+    np.testing.assert_array_equal(SceneIndex(scenes(), pooled).view_similarities(query)[:2], [0, 0])

@@ -15,7 +15,7 @@ from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, Obje
 from xover_core.errors import SensorDataError
 from xover_core.inference.crossover_files import PublishedCrossoverSettings, PublishedNetworks
 from xover_core.inference.crossover_session import CrossOverSession
-from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 MODEL_NAMES = {"corrected": "crossover-published", "released": "crossover-released"}
 """Behaviour -> name of the model in settings and maps; see `PublishedCrossoverSettings`."""
@@ -72,7 +72,11 @@ class CrossoverSceneEncoder:
         class_tokens, patches = self._session.image_features(_picture(frame.rgb)[None])
         return np.concatenate([class_tokens[0], patches[0]])
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
+    def embed_views(
+        self,
+        views: Float32Array,
+        T_scene_camera: Float64Array | None = None,  # noqa: ARG002 - poses say nothing to it
+    ) -> Float32Array:
         """(V, 3072) descriptions of the views of one scene -> (768,); published with 10 views."""
         if views.ndim != 2 or not len(views):
             raise SensorDataError(f"descriptions of views: expected (V, E), V >= 1, got {views.shape}.")

@@ -27,6 +27,12 @@ LAYOUT_DIM = 2 * len(_LENGTHS) + 2 * _GRID[0] * _GRID[1]
 
 _MIN_INK = 0.05
 _STANDING_M = (0.15, 2.0)
+# Walls: lines of this width in steps of this angle, crowded from this share of the most crowded one on.
+_LINE_WIDTH, _TURN_STEP_DEG, _CROWDED_SHARE = 0.1, 3.0, 0.4
+# Higher than most furniture.
+_HIGH_M = 0.6
+# How far beyond the middle of its line a wall's points still lie, m.
+_WALL_DEPTH = 0.15
 # Cells of a grid from above, m: both kinds of input are counted once for each.
 _CELL = 0.08
 
@@ -66,6 +72,51 @@ def cloud_layout(points: Float32Array) -> Float32Array:
     heights = points[:, 2] - np.quantile(points[:, 2], FLOOR_QUANTILE)
     standing = (heights > _STANDING_M[0]) & (heights < _STANDING_M[1])
     return layout_signature(np.asarray(points[standing, :2], np.float32))
+
+
+def seen_layout(points: Float32Array, cameras: Float64Array) -> Float32Array:
+    """Signature of a room from what cameras in it see, without what they see through its doors.
+
+    A wall is the farthest line, beyond all cameras, on which many points lie.
+
+    Args:
+        points: (N, 3) metres, z up.
+        cameras: (V, 2) where the cameras stood.
+    """
+    heights = points[:, 2] - np.quantile(points[:, 2], FLOOR_QUANTILE)
+    is_standing = (heights > _STANDING_M[0]) & (heights < _STANDING_M[1])
+    standing, is_high = points[is_standing, :2].astype(np.float64), heights[is_standing] > _HIGH_M
+    if not is_high.any():
+        return layout_signature(standing.astype(np.float32))
+    rotation = _wall_rotation(standing[is_high])
+    places, stands = standing @ rotation.T, cameras @ rotation.T
+    is_inside = np.ones(len(places), bool)
+    for axis in (0, 1):
+        for side in (-1, 1):
+            wall = _wall_distance(side * places[is_high, axis], float((side * stands[:, axis]).max()))
+            is_inside &= side * places[:, axis] <= wall + _WALL_DEPTH
+    return layout_signature(places[is_inside].astype(np.float32))
+
+
+def _wall_rotation(places: Float64Array) -> Float64Array:
+    """The (2, 2) rotation after which most (N, 2) points lie on few lines along the axes."""
+    turns = np.deg2rad(np.arange(0, 90, _TURN_STEP_DEG))
+    rotations = [np.array([[np.cos(t), -np.sin(t)], [np.sin(t), np.cos(t)]]) for t in turns]
+    crowded = []
+    for rotation in rotations:
+        bins = np.floor((places @ rotation.T) / _LINE_WIDTH).astype(np.int64)
+        crowded.append(sum(float((np.bincount(row - row.min()) ** 2).sum()) for row in bins.T))
+    return rotations[int(np.argmax(crowded))]
+
+
+def _wall_distance(along: Float64Array, beyond: float) -> float:
+    """Where the farthest crowded line lies beyond a point; infinitely far without any."""
+    ahead = along[along > beyond]
+    if not len(ahead):
+        return float("inf")
+    counts = np.convolve(np.bincount(((ahead - beyond) / _LINE_WIDTH).astype(np.int64)), np.ones(3), "same")
+    crowded = np.flatnonzero(counts >= _CROWDED_SHARE * counts.max())
+    return float(beyond + _LINE_WIDTH * crowded[-1])
 
 
 def _along_axes(points: Float64Array) -> Float64Array:

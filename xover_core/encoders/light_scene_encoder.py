@@ -11,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.encoders.cloud_voxels import voxelize
-from xover_core.encoders.color_histogram import color_histogram
+from xover_core.encoders.color_histogram import NUM_COLOR_CELLS, color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
-from xover_core.encoders.layout_signature import cloud_layout, drawn_layout
+from xover_core.encoders.layout_signature import cloud_layout, drawn_layout, seen_layout
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.text_tokens import batch_tokens, tokenise
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
+from xover_core.geometry.transforms import transform_points
 from xover_core.inference.light_arrays import ObjectArrays
-from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 if TYPE_CHECKING:
     from xover_core.inference.light_session import LightSession
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 VIEW_BACKBONE = "locus-compact"
 """Model of models/manifest.yaml whose features views are described by."""
 
+# A room is not seen from fewer places.
+_MIN_LAYOUT_VIEWS, _MIN_LAYOUT_POINTS = 4, 300
 _OBJECT_MODALITIES = (SceneModality.POINT_CLOUD, SceneModality.CAD, SceneModality.IMAGE, SceneModality.TEXT)
 
 
@@ -73,17 +76,23 @@ class LightSceneEncoder:
     def describe_view(self, frame: RgbdFrame) -> Float32Array:
         """See `SceneEncoder.describe_view`."""
         learned = self._session.describe_view(self._tokenizer.tokens(frame))
-        return np.concatenate([learned, color_histogram(frame.rgb)])
+        places = self._tokenizer.places(frame)
+        return np.concatenate([learned, color_histogram(frame.rgb), places.ravel()])
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
-        """See `SceneEncoder.embed_views`.
+    def embed_views(self, views: Float32Array, T_scene_camera: Float64Array | None = None) -> Float32Array:
+        """See `SceneEncoder.embed_views`; with poses and depth of enough views, the layout of the scene is seen too.
 
         Raises:
             SensorDataError: there is no view.
         """
         if not len(views):
             raise SensorDataError("scene of views: expected at least one view, got none.")
-        return self._session.embed_views(np.asarray(views, np.float32))
+        described = np.asarray(views, np.float32)
+        length = self._session.view_dim + NUM_COLOR_CELLS
+        layout = None
+        if T_scene_camera is not None and len(described) >= _MIN_LAYOUT_VIEWS:
+            layout = _layout_of(described[:, length:].reshape(len(described), -1, 3), T_scene_camera)
+        return self._session.embed_views(described[:, :length], layout)
 
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:
         """See `SceneEncoder.embed_point_cloud`."""
@@ -118,6 +127,17 @@ class LightSceneEncoder:
         if not arrays.masks[modality].any():
             return np.zeros((len(objects), EMBEDDING_DIM), np.float32), np.zeros(EMBEDDING_DIM, np.float32)
         return self._session.embed_objects(arrays, modality)
+
+
+def _layout_of(places: Float32Array, T_scene_camera: Float64Array) -> Float32Array | None:
+    """Signature of what (V, P, 3) points of views show to stand where; None when depth is missing."""
+    parts = [
+        transform_points(pose, points[points[:, 2] > 0].astype(np.float64))
+        for points, pose in zip(places, T_scene_camera, strict=True)
+    ]
+    points = np.concatenate(parts).astype(np.float32)
+    cameras = np.asarray(T_scene_camera[:, :2, 3], np.float64)
+    return seen_layout(points, cameras) if len(points) >= _MIN_LAYOUT_POINTS else None
 
 
 def _arrays_of(objects: Sequence[ObjectInput], modality: SceneModality) -> ObjectArrays:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.errors import SensorDataError
-from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 EMBEDDING_DIM = 768
 """Length of every embedding of a scene or an object; all are of L2 norm 1, so that a product is a cosine."""
@@ -87,8 +87,17 @@ class SceneEncoder(Protocol):
         """(E,) float32 description of one frame, with or without depth, for `embed_views`."""
         ...
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
-        """(V, E) descriptions of the views of one scene, V >= 1 -> (768,)."""
+    def embed_views(self, views: Float32Array, T_scene_camera: Float64Array | None = None) -> Float32Array:
+        """Pool the descriptions of the views of one scene.
+
+        Args:
+            views: (V, E), V >= 1.
+            T_scene_camera: (V, 4, 4) poses of the cameras in any frame with z up, where they are known; not every
+                encoder makes use of them.
+
+        Returns:
+            (768,).
+        """
         ...
 
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:

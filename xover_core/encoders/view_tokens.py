@@ -12,6 +12,8 @@ from xover_core.geometry.camera import back_project, resize_intrinsics
 from xover_core.inference.compact_session import CompactSession
 from xover_core.types import CameraIntrinsics, Float32Array, RgbdFrame
 
+NO_PLACE = -1000.0
+"""Coordinates of points that there are none of: descriptions of views are kept in half precision, without NaN."""
 TOKEN_GRID = (6, 8)
 """(rows, cols) of tokens, whatever the size of the image."""
 # The coarse question "which scene" needs no fine patches: half the height is a quarter of the work.
@@ -42,6 +44,15 @@ class ViewTokenizer:
     def num_tokens(self) -> int:
         """T, of one view."""
         return TOKEN_GRID[0] * TOKEN_GRID[1]
+
+    def places(self, frame: RgbdFrame) -> Float32Array:
+        """(P, 3) float32 points in the camera's frame, one for each patch; `NO_PLACE` where there is no depth."""
+        grid = self._grid(frame.intrinsics)
+        camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
+        pixels = np.rint(grid.centers_px).astype(np.int64)
+        depth = resize_depth(frame.depth, grid)[pixels[:, 1], pixels[:, 0]]
+        points = back_project(pixels.astype(np.float32), depth, camera)
+        return np.where(depth[:, None] > 0, points, np.float32(NO_PLACE)).astype(np.float32)
 
     def tokens(self, frame: RgbdFrame) -> Float32Array:
         """(48, C) float32, row by row; the last five are zero where there is no depth."""

@@ -33,11 +33,17 @@ class LightSession:
         with torch.inference_mode():
             return _array(self._model.views(torch.from_numpy(tokens)[None])[0])
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
-        """(V, E) of what is learned of views, each with its histogram of colours, to (D,)."""
+    @property
+    def view_dim(self) -> int:
+        """Numbers that are learned of a view."""
+        return self._model.shape.view_dim
+
+    def embed_views(self, views: Float32Array, layout: Float32Array | None) -> Float32Array:
+        """(V, E) of what is learned of views, each with its histogram of colours, and the (S,) signature, to (D,)."""
         with torch.inference_mode():
             scenes = torch.zeros(len(views), dtype=torch.int64)
-            return _array(self._model.embed_views(torch.from_numpy(views), scenes, 1)[0])
+            layouts = None if layout is None else torch.from_numpy(layout)[None]
+            return _array(self._model.embed_views(torch.from_numpy(views), scenes, 1, layouts)[0])
 
     def embed_cloud(
         self, coordinates: NDArray[np.int32], features: Float32Array, colors: Float32Array, layout: Float32Array

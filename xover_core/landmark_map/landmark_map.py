@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +52,7 @@ class LandmarkMap:
         landmarks: none before the first `MapBuilder.finish`.
         size_bytes: of the file that it was read from.
         scene_embeddings: of scenes in whatever modalities they have, by scene.
+        scene_views: (E,) description of each keyframe that has one by the scene encoder, by its id.
     """
 
     header: MapHeader
@@ -60,6 +61,7 @@ class LandmarkMap:
     landmarks: Landmarks
     size_bytes: int
     scene_embeddings: tuple[SceneEmbedding, ...] = ()
+    scene_views: Mapping[int, NDArray[np.float16]] = field(default_factory=dict)
 
 
 def empty_landmarks(descriptor_dim: int, radius: float) -> Landmarks:

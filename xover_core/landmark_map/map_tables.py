@@ -86,6 +86,7 @@ class MapTables:
             landmarks=concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, header.model.radii[0]),
             size_bytes=size_bytes,
             scene_embeddings=self._scenes.read_embeddings(),
+            scene_views=self._scenes.read_views(),
         )
 
     def read_scenes(self) -> tuple[Scene, ...]:

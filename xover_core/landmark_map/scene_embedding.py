@@ -36,7 +36,10 @@ def embed_views(
     if not views or SceneModality.IMAGE not in encoder.modalities:
         return []
     chosen = farthest_poses(np.stack(T_map_camera), max_views)
-    vector = encoder.embed_views(np.stack([views[i] for i in chosen]).astype(np.float32))
+    upright = np.eye(4)
+    upright[:3, :3] = upright_rotation(T_map_camera)
+    placed = np.stack([upright @ T_map_camera[i] for i in chosen])
+    vector = encoder.embed_views(np.stack([views[i] for i in chosen]).astype(np.float32), placed)
     return [SceneEmbedding(scene_id=scene_id, modality=SceneModality.IMAGE, num_sources=len(views), vector=vector)]
 
 

@@ -19,6 +19,8 @@ from xover_core.localization.scene_index import SceneEvidence, SceneIndex
 from xover_core.localization.scene_posterior import bayes_update, scene_prior
 from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, RgbdFrame, SceneMatch, SceneModality
 
+# Keyframes that are compared one by one with a picture.
+_MAX_VIEWS = 3000
 # A picture without calibration is taken to be a phone's or webcam's; ranking scenes hardly depends on it.
 _ASSUMED_FIELD_OF_VIEW = np.radians(65.0)
 
@@ -198,5 +200,14 @@ def scene_finder_of(landmark_map: LandmarkMap, encoder: SceneEncoder, settings: 
     known = {k.scene_id for k in landmark_map.keyframes} | {e.scene_id for e in landmark_map.scene_embeddings}
     # of one that has only a name nothing can be said
     scenes = [scene for scene in landmark_map.scenes if scene.scene_id in known]
-    index = SceneIndex(scenes, landmark_map.scene_embeddings)
+    index = SceneIndex(scenes, landmark_map.scene_embeddings, _embedded_views(landmark_map, encoder))
     return SceneFinder(index, encoder, calibration, settings.scene_belief)
+
+
+def _embedded_views(landmark_map: LandmarkMap, encoder: SceneEncoder) -> list[tuple[int, Float32Array]]:
+    """Scene and embedding of each described keyframe alone; none in maps so large that comparing would take long."""
+    described = [k for k in landmark_map.keyframes if k.keyframe_id in landmark_map.scene_views]
+    if len(described) > _MAX_VIEWS:
+        return []
+    views = landmark_map.scene_views
+    return [(k.scene_id, encoder.embed_views(views[k.keyframe_id][None].astype(np.float32))) for k in described]

@@ -13,6 +13,9 @@ from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.localization.scene_calibration import SceneCalibration
 from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch, SceneModality
 
+# One view alone may be like the query by chance.
+_NUM_BEST_VIEWS = 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneEvidence:
@@ -32,7 +35,20 @@ class SceneEvidence:
 class SceneIndex:
     """Scenes of a map with their embeddings, made ready for search."""
 
-    def __init__(self, scenes: Sequence[Scene], embeddings: Sequence[SceneEmbedding]) -> None:
+    def __init__(
+        self,
+        scenes: Sequence[Scene],
+        embeddings: Sequence[SceneEmbedding],
+        views: Sequence[tuple[int, Float32Array]] = (),
+    ) -> None:
+        """Make it.
+
+        Args:
+            scenes: that are ranked.
+            embeddings: of them, in whatever modalities they have.
+            views: scene id and (768,) embedding of single views; a picture is compared with these instead of with the
+                embedding of all views together, where there are any.
+        """
         self.scenes = tuple(scenes)
         rows = {scene.scene_id: row for row, scene in enumerate(self.scenes)}
         self._matrices: dict[SceneModality, tuple[NDArray[np.int64], Float32Array]] = {}
@@ -41,6 +57,11 @@ class SceneIndex:
             if own:
                 vectors = np.stack([e.vector for e in own]).astype(np.float32)
                 self._matrices[modality] = np.array([rows[e.scene_id] for e in own], np.int64), vectors
+
+        known = [(rows[scene_id], vector) for scene_id, vector in views if scene_id in rows]
+        known.sort(key=lambda pair: pair[0])
+        self._view_rows = np.array([row for row, _ in known], np.int64)
+        self._views = np.stack([vector for _, vector in known]) if known else np.zeros((0, 0), np.float32)
 
     @property
     def modalities(self) -> frozenset[SceneModality]:
@@ -55,6 +76,19 @@ class SceneIndex:
             values[rows] = vectors @ embedding
         return values
 
+    def view_similarities(self, embedding: Float32Array) -> Float32Array:
+        """(S,) mean cosine of a picture's (768,) embedding with the most similar views of each scene.
+
+        Where no view of a scene is known, that with its views together; NaN where there is none of these either.
+        """
+        values = self.similarities(embedding, SceneModality.IMAGE)
+        if len(self._views):
+            found = self._views @ embedding
+            starts = np.flatnonzero(np.diff(self._view_rows, prepend=-1))
+            for row, of_scene in zip(self._view_rows[starts], np.split(found, starts[1:]), strict=True):
+                values[row] = np.sort(of_scene)[-_NUM_BEST_VIEWS:].mean()
+        return values
+
     def weigh(self, query: Mapping[SceneModality, Float32Array], calibration: SceneCalibration) -> SceneEvidence:
         """What the embeddings of a query, by modality, say of each scene."""
         num = len(self.scenes)
@@ -64,7 +98,8 @@ class SceneIndex:
         order = list(SceneModality)
         for asked, embedding in query.items():
             for stored in self._matrices:
-                values = self.similarities(embedding, stored)
+                are_pictures = asked is stored is SceneModality.IMAGE
+                values = self.view_similarities(embedding) if are_pictures else self.similarities(embedding, stored)
                 odds = calibration.of(asked, stored).log_odds(values)
                 total += odds
                 speaks = np.isfinite(values) & (odds > loudest)

@@ -114,13 +114,14 @@ class LightCrossover(nn.Module):
         self.floorplan_head = ProjectionHead(_TEXT_DIM, 384, head_dim)
         self.text_head = ProjectionHead(_TEXT_DIM, 384, head_dim)
 
-    def embed_views(self, views: Tensor, scenes: Tensor, num_scenes: int) -> Tensor:
+    def embed_views(self, views: Tensor, scenes: Tensor, num_scenes: int, layouts: Tensor | None = None) -> Tensor:
         """Pool descriptions of views over scenes.
 
         Args:
             views: (V, E), of `self.views`, and each view's histogram of colours after it.
             scenes: (V,) int64, the scene of each view, from 0; each scene has one.
             num_scenes: B.
+            layouts: (B, layout_dim) signatures, where poses of the views and depth are known.
 
         Returns:
             (B, out_dim).
@@ -131,7 +132,7 @@ class LightCrossover(nn.Module):
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
         learned = self.shape.view_dim
         head: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned]], dim=1))
-        return self._join(head, colors=mean[:, learned:])
+        return self._join(head, colors=mean[:, learned:], layouts=layouts)
 
     def embed_cloud(self, cloud: SparseTensor, colors: Tensor, layouts: Tensor) -> Tensor:
         """B clouds, (B, color_dim) histograms of their colours and (B, layout_dim) signatures to (B, out_dim)."""

@@ -20,7 +20,7 @@ from xover_core.evaluation.protocols.cloud_views import render_cloud
 from xover_core.evaluation.protocols.patch_sources import root_sift
 from xover_core.evaluation.protocols.scan_inputs import choose_views, cloud_of
 from xover_core.localization.vlad import encode_vlad, fit_vocabulary
-from xover_core.types import Float32Array, ModelInfo, RgbdFrame, SceneModality
+from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 # Cells of L, a and b: lightness is the least stable of them.
 _LAB_CELLS = (4, 10, 10)
@@ -126,7 +126,11 @@ class ClassicalSceneEncoder:
         """(D,) of the colour image; depth is not looked at."""
         return self._bag.of_image(frame.rgb)
 
-    def embed_views(self, views: Float32Array) -> Float32Array:
+    def embed_views(
+        self,
+        views: Float32Array,
+        T_scene_camera: Float64Array | None = None,  # noqa: ARG002 - poses say nothing to it
+    ) -> Float32Array:
         """(V, D) -> (D,): their mean direction."""
         return _normalised(views.mean(axis=0))
 

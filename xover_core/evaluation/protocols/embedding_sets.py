@@ -54,14 +54,20 @@ def modality_sets(embedded: EmbeddedScans) -> list[EmbeddingSet]:
     )
 
 
-def view_sets(embedded: EmbeddedScans, standard: int) -> list[EmbeddingSet]:
+def view_sets(embedded: EmbeddedScans, standard: int, *, has_poses: bool) -> list[EmbeddingSet]:
     """Images with other numbers of views than the `standard` one; scans with fewer views lack the set."""
     encoder = embedded.named.encoder
+
+    def embed(scan: EmbeddedScan, count: int) -> Float32Array | None:
+        if len(scan.views) < count:
+            return None
+        return encoder.embed_views(scan.views[:count], scan.poses[:count] if has_poses else None)
+
     return _kept(
         make_set(
             f"image, {count} view{'s' * (count > 1)}",
             frozenset({SceneModality.IMAGE}),
-            [encoder.embed_views(s.views[:count]) if len(s.views) >= count else None for s in embedded.scans],
+            [embed(scan, count) for scan in embedded.scans],
         )
         for count in VIEW_COUNTS
         if count != standard

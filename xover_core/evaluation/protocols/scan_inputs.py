@@ -35,9 +35,10 @@ def choose_views(views: Sequence[ScanView], count: int, seed: int) -> list[ScanV
     return [read[index] for index in farthest_poses(poses, count, seed).tolist()]
 
 
-def frame_of(view: ScanView) -> RgbdFrame:
-    """A view as an encoder reads it, without its pose."""
-    return RgbdFrame(stamp_ns=0, rgb=view.rgb, depth=view.depth, intrinsics=view.intrinsics)
+def frame_of(view: ScanView, *, has_depth: bool = True) -> RgbdFrame:
+    """A view as an encoder reads it, without its pose, and without its depth if so wished."""
+    depth = view.depth if has_depth else None
+    return RgbdFrame(stamp_ns=0, rgb=view.rgb, depth=depth, intrinsics=view.intrinsics)
 
 
 def cloud_of(scan: SceneScan) -> ColoredPoints | None:

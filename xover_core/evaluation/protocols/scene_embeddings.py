@@ -29,7 +29,7 @@ SENTENCE_COUNTS = (1, 5)
 """Numbers of referrals that texts are also made of, besides that of the settings."""
 
 
-_NOTHING = EmbeddedScan(scenes={}, views=np.zeros((0, 0), np.float32), texts={}, objects={})
+_NOTHING = EmbeddedScan(scenes={}, views=np.zeros((0, 0), np.float32), poses=np.zeros((0, 4, 4)), texts={}, objects={})
 
 
 def embed_scans(
@@ -99,15 +99,17 @@ def _embed_scene(
     each: EmbeddedScans, scan: SceneScan, views: Sequence[ScanView], settings: SceneProtocolSettings
 ) -> EmbeddedScan:
     """A scan without its objects by one encoder, in what both have."""
-    descriptions = _describe(each, views)
+    descriptions = _describe(each, views, settings)
+    poses = np.array([view.T_scan_camera for view in views], np.float64).reshape(-1, 4, 4)
     texts = _embed_texts(each, scan, settings)
     scenes = _embed_whole(each, scan)
     if len(descriptions):
         with each.timing.of("pooling"):
-            scenes[SceneModality.IMAGE] = each.named.encoder.embed_views(descriptions[: settings.views])
+            known = None if settings.no_poses else poses[: settings.views]
+            scenes[SceneModality.IMAGE] = each.named.encoder.embed_views(descriptions[: settings.views], known)
     if settings.sentences in texts:
         scenes[SceneModality.TEXT] = texts[settings.sentences]
-    return EmbeddedScan(scenes=scenes, views=descriptions, texts=texts, objects={})
+    return EmbeddedScan(scenes=scenes, views=descriptions, poses=poses, texts=texts, objects={})
 
 
 def _with_objects(each: EmbeddedScans, embedded: EmbeddedScan, objects: Sequence[ObjectInput]) -> EmbeddedScan:
@@ -121,17 +123,17 @@ def _with_objects(each: EmbeddedScans, embedded: EmbeddedScan, objects: Sequence
                 rows[modality], whole = encoder.embed_objects(objects, modality)
             if modality is SceneModality.CAD and whole.any():
                 scenes[modality] = whole
-    return EmbeddedScan(scenes=scenes, views=embedded.views, texts=embedded.texts, objects=rows)
+    return EmbeddedScan(scenes=scenes, views=embedded.views, poses=embedded.poses, texts=embedded.texts, objects=rows)
 
 
-def _describe(each: EmbeddedScans, views: Sequence[ScanView]) -> Float32Array:
+def _describe(each: EmbeddedScans, views: Sequence[ScanView], settings: SceneProtocolSettings) -> Float32Array:
     """(V, E); (0, 0) without views or where the encoder has no images."""
     if SceneModality.IMAGE not in each.named.encoder.modalities or not views:
         return np.zeros((0, 0), np.float32)
     rows = []
     for view in views:
         with each.timing.of("view"):
-            rows.append(each.named.encoder.describe_view(frame_of(view)))
+            rows.append(each.named.encoder.describe_view(frame_of(view, has_depth=not settings.no_depth)))
     return np.stack(rows)
 
 

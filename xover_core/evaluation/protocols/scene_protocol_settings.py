@@ -16,6 +16,8 @@ class SceneProtocolSettings(Settings):
     views: int = setting(10, "views that an embedding of images is made of", minimum=1)
     max_views: int = setting(20, "views of a scan that are described, far from each other", minimum=1)
     sentences: int = setting(10, "random referrals that are the text of a scene", minimum=1)
+    no_poses: bool = setting(False, "views are pooled without the poses of their cameras")
+    no_depth: bool = setting(False, "views are described by colour alone")
     no_classical: bool = setting(False, "leave out the classical descriptors, which take time")
     seed: int = setting(42, "of every random draw", minimum=0)
 

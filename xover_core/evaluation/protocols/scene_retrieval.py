@@ -140,7 +140,10 @@ def _dependence_pairs(
     name: str, embedded: EmbeddedScans, modalities: Sequence[EmbeddingSet], settings: SceneRetrievalSettings
 ) -> Iterator[_Pair]:
     """Other numbers of views or sentences, against the other modalities."""
-    variants = [*view_sets(embedded, settings.views), *sentence_sets(embedded, settings.sentences)]
+    variants = [
+        *view_sets(embedded, settings.views, has_poses=not settings.no_poses),
+        *sentence_sets(embedded, settings.sentences),
+    ]
     for query in variants:
         yield from (_Pair(feature=name, query=query, reference=r) for r in modalities if not query.sources & r.sources)
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.encoders.scene_encoder import SceneEncoder
-from xover_core.types import Float32Array, SceneModality
+from xover_core.types import Float32Array, Float64Array, SceneModality
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +37,14 @@ class EmbeddedScan:
     Attributes:
         scenes: modality -> (D,); a missing modality is missing here.
         views: (V, E) descriptions of views, each view far from those before it; V may be 0.
+        poses: (V, 4, 4) of the views' cameras.
         texts: number of sentences -> (D,).
         objects: modality -> (K, D) of the scan's objects; rows of zeros where an object lacks it.
     """
 
     scenes: dict[SceneModality, Float32Array]
     views: Float32Array
+    poses: Float64Array
     texts: dict[int, Float32Array]
     objects: dict[SceneModality, Float32Array]
 
