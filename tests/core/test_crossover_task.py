@@ -88,6 +88,17 @@ def test_a_stage_trains_its_parts_and_no_other(make_task, stage):
     assert changed == PARTS[stage] | ({"weights"} if stage == "unified" else set())
 
 
+def test_frozen_parts_take_no_new_statistics(make_task):
+    task = make_task(settings_of("unified"))
+    model = task.network.model
+    before = {name: value.clone() for name, value in model.object_crops.named_buffers()}
+    task.network.train()
+    task.loss(task.load_batch(0, 0))
+    assert model.cloud.training
+    assert not model.objects.training
+    assert all(torch.equal(value, before[name]) for name, value in model.object_crops.named_buffers())
+
+
 def test_the_joint_loss_trains_everything(make_task):
     task = make_task(settings_of("unified", loss__object_weight=0.5))
     before = {name: value.clone() for name, value in task.network.named_parameters()}

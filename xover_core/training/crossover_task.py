@@ -73,6 +73,14 @@ class CrossoverTraining(nn.Module):
         self.object_scale = Temperature(contrast.temperature, learns=contrast.learns_temperature)
         for name, part in model.named_children():
             part.requires_grad_(_is_trained(name, settings))
+        self._settings = settings
+
+    def train(self, mode: bool = True) -> CrossoverTraining:
+        """Parts that are frozen are always evaluated: they neither drop anything nor take new statistics."""
+        super().train(mode)
+        for name, part in self.model.named_children():
+            part.train(mode and _is_trained(name, self._settings))
+        return self
 
 
 def _load_start(model: LightCrossover, path: Path) -> None:
