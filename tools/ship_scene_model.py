@@ -20,7 +20,7 @@ import numpy as np
 from xover_core.datasets.scan_folder import ScanFolder
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.view_tokens import ViewTokenizer
-from xover_core.evaluation.protocols.scene_embeddings import embed_scans, embed_single_views
+from xover_core.evaluation.protocols.scene_embeddings import SENTENCE_COUNTS, embed_scans, embed_single_views
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
 from xover_core.evaluation.protocols.scene_table import EmbeddedScan, NamedSceneEncoder, SceneTable
 from xover_core.inference.compact_session import make_compact_session
@@ -28,13 +28,17 @@ from xover_core.inference.light_checkpoint import load_light
 from xover_core.inference.light_session import LightSession
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.localization.scene_calibration import fit_scene_calibration
-from xover_core.types import Float32Array, SceneModality
+from xover_core.localization.scene_index import NUM_BEST_VIEWS
+from xover_core.types import Float32Array, Float64Array, SceneModality
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 SOURCE = "light CrossOver trained on procedural rooms, by this project"
 MAP_SIZE = 6
 UNKNOWN_PRIOR = 0.2
 MAX_VIEWS = 3
+# Temperature from which on similarities make no difference.
+SAYS_NOTHING = 99.0
+MAP_VIEWS = 10
 STORED = (SceneModality.IMAGE, SceneModality.POINT_CLOUD, SceneModality.FLOORPLAN, SceneModality.TEXT)
 ASKED = tuple(SceneModality(name) for name in ("image", "text", "floorplan", "point_cloud"))
 
@@ -81,22 +85,34 @@ def fit_asked(
     groups: list[list[SceneModality]] = [together, [SceneModality.FLOORPLAN], [SceneModality.TEXT]]
     fitted: dict[SceneModality, tuple[float, float]] = {}
     for group in groups:
-        similarities, right = _sample(table, encoder, asked, group)
-        for stored, pair in zip(
-            group, fit_scene_calibration(similarities, right, unknown_prior=UNKNOWN_PRIOR), strict=True
-        ):
-            fitted[stored] = (round(pair.temperature, 4), round(pair.unknown_similarity, 4))
+        fitted |= _fit_group(*_sample(table, encoder, asked, group), group)
     return fitted
+
+
+def _fit_group(
+    similarities: Float32Array, right: Float64Array, group: Sequence[SceneModality]
+) -> dict[SceneModality, tuple[float, float]]:
+    """Fit pairs together; one that says nothing is left out, so that the others do not make up for what it adds."""
+    pairs = fit_scene_calibration(similarities, right, unknown_prior=UNKNOWN_PRIOR)
+    told = [row for row, pair in enumerate(pairs) if pair.temperature < SAYS_NOTHING]
+    if told and len(told) < len(group):
+        rest = _fit_group(similarities[:, told], right, [group[row] for row in told])
+        return {stored: rest.get(stored, (SAYS_NOTHING, 0.0)) for stored in group}
+    return {
+        stored: (round(pair.temperature, 4), round(pair.unknown_similarity, 4))
+        for stored, pair in zip(group, pairs, strict=True)
+    }
 
 
 def _sample(
     table: SceneTable, encoder: LightSceneEncoder, asked: SceneModality, stored: Sequence[SceneModality]
-) -> tuple[Float32Array, np.ndarray]:
+) -> tuple[Float32Array, Float64Array]:
     """(Q, P, S) similarities of queries with the scenes of random maps, and the row of the right one, -1 for none."""
     rng = np.random.default_rng(0)
     scans = table.by_encoder[0].scans
     references = [i for i, fact in enumerate(table.facts) if fact.scan_id == fact.place_id]
     rescans = [i for i, fact in enumerate(table.facts) if fact.scan_id != fact.place_id]
+    views = {i: embed_single_views(scans[i], encoder)[:MAP_VIEWS] for i in references}
     row_of = {table.facts[i].place_id: i for i in references}
     rows, right = [], []
     for index in rescans:
@@ -110,15 +126,27 @@ def _sample(
             answer = int(rng.integers(MAP_SIZE)) if is_known else -1
             if is_known:
                 chosen[answer] = own
-            rows.append([[float(query @ scans[i].scenes[m]) for i in chosen] for m in stored])
+            rows.append([[_similarity(query, asked, scans[i], m, views.get(i)) for i in chosen] for m in stored])
             right.append(answer)
     return np.array(rows, np.float32), np.array(right, np.float64)
+
+
+def _similarity(
+    query: Float32Array, asked: SceneModality, scan: EmbeddedScan, stored: SceneModality, views: Float32Array | None
+) -> float:
+    """As the localizer compares: pictures with the most similar views of a scene, all else with its embedding."""
+    if asked is stored is SceneModality.IMAGE and views is not None:
+        return float(np.sort(views @ query)[-NUM_BEST_VIEWS:].mean())
+    return float(query @ scan.scenes[stored])
 
 
 def _queries(scan: EmbeddedScan, encoder: LightSceneEncoder, asked: SceneModality) -> list[Float32Array]:
     """Embeddings of single views, or of the scan in another modality."""
     if asked is SceneModality.IMAGE:
         return list(embed_single_views(scan, encoder)[:MAX_VIEWS])
+    if asked is SceneModality.TEXT:
+        # people write less than the text that describes a scene, and other words
+        return [scan.texts[count] for count in SENTENCE_COUNTS if count in scan.texts]
     return [scan.scenes[asked]] if asked in scan.scenes else []
 
 

@@ -72,7 +72,7 @@ class EncoderSettings(Settings):
 class SceneEncoderSettings(Settings):
     """Scene in any modality -> embedding."""
 
-    model: str = setting("", "scene encoder, by its name in models/manifest.yaml; empty = none")
+    model: str = setting("crossover-light", "scene encoder, by its name in models/manifest.yaml; empty = none")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

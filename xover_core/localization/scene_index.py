@@ -14,7 +14,7 @@ from xover_core.localization.scene_calibration import SceneCalibration
 from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch, SceneModality
 
 # One view alone may be like the query by chance.
-_NUM_BEST_VIEWS = 3
+NUM_BEST_VIEWS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ class SceneIndex:
             found = self._views @ embedding
             starts = np.flatnonzero(np.diff(self._view_rows, prepend=-1))
             for row, of_scene in zip(self._view_rows[starts], np.split(found, starts[1:]), strict=True):
-                values[row] = np.sort(of_scene)[-_NUM_BEST_VIEWS:].mean()
+                values[row] = np.sort(of_scene)[-NUM_BEST_VIEWS:].mean()
         return values
 
     def weigh(self, query: Mapping[SceneModality, Float32Array], calibration: SceneCalibration) -> SceneEvidence:
