@@ -15,7 +15,7 @@ from torch import Tensor
 from xover_core.config_io import override
 from xover_core.errors import ConfigError, ModelError, TrainingError
 from xover_core.inference.light_checkpoint import load_light, save_light
-from xover_core.training.crossover_settings import STAGES, CrossoverSettings
+from xover_core.training.crossover_settings import CrossoverSettings
 from xover_core.training.crossover_task import CrossoverTask, embed_scene
 from xover_core.training.crossover_validation import measure_objects, measure_scenes
 from xover_core.types import SceneModality
@@ -76,7 +76,7 @@ def one_step(task, batch=None, optimizer=None) -> float:
     return float(loss.detach())
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted(PARTS))
 def test_a_stage_trains_its_parts_and_no_other(make_task, stage):
     task = make_task(settings_of(stage))
     model = task.network.model
@@ -117,7 +117,7 @@ def test_temperatures_are_learned_if_asked_for(make_task, learns, expected):
     assert bool(task.network.scene_scale() != before) == expected
 
 
-@pytest.mark.parametrize("stage", [*STAGES, "joint"])
+@pytest.mark.parametrize("stage", [*sorted(PARTS), "joint"])
 @pytest.mark.parametrize("missing", ["views", "plan", "objects", "some", "one object"])
 def test_losses_are_finite_whatever_is_missing(make_task, stage, missing):
     scans = scans_of(4)
@@ -266,7 +266,7 @@ def test_settings_out_of_range_are_refused(values):
         override(CrossoverSettings(), values)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted(PARTS))
 def test_recalls_are_measured_on_scenes_as_they_are(make_task, stage):
     task = make_task(settings_of(stage, batches__num_scenes=3), validates=True)
     task.network.eval()
@@ -285,7 +285,7 @@ def test_without_validation_nothing_is_measured(make_task):
     assert make_task(settings_of("unified")).validate() == {}
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", sorted(PARTS))
 def test_validation_without_objects_measures_what_is_there(make_task, stage):
     task = make_task(settings_of(stage), scans_of(4, objects=True), validates=True)
     task.network.eval()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from xover_core.training.feature_folder import PlaceFeatures
     from xover_core.training.locus_settings import LocusSettings
     from xover_core.training.locus_task import LocusTask
+    from xover_core.training.text_alignment import TextAlignmentTask
     from xover_core.training.text_pretraining import TextPretrainingTask
     from xover_core.training.text_settings import TextPretrainingSettings
     from xover_core.training.trainer import TrainingResult
@@ -36,8 +37,8 @@ Teach the text network of the light CrossOver what words stand for, from phrases
 
 _CROSSOVER = """\
 Train the light CrossOver on folders of scans (docs/crossover.md; `xover scenes --rooms` makes them), one stage after
-another: --stage instance, then scene and unified with --start. Ctrl-C or SIGTERM stops after the current step; --resume
-goes on."""
+another: --stage instance, then scene, unified and text with --start. Ctrl-C or SIGTERM stops after the current step;
+--resume goes on."""
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -95,7 +96,7 @@ def _add_crossover(tasks: Subparsers) -> None:
     parser.add_argument(
         "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
     )
-    parser.add_argument("--stage", help="instance, scene or unified (default: unified)")
+    parser.add_argument("--stage", help="instance, scene, unified or text (default: unified)")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, nargs="+", help="weights of stages before (best.safetensors)"
     )
@@ -201,15 +202,17 @@ def run_crossover(args: argparse.Namespace) -> int:
     return run_task(args, settings.trainer, lambda: _make_crossover(settings))
 
 
-def _make_crossover(settings: CrossoverSettings) -> CrossoverTask:
+def _make_crossover(settings: CrossoverSettings) -> CrossoverTask | TextAlignmentTask:
     """Network and data of the light CrossOver."""
     from xover_core.training.crossover_task import CrossoverTask, make_light
+    from xover_core.training.text_alignment import TextAlignmentTask
 
     if not settings.data.scans:
         raise ConfigError("setting data.scans: nothing to train on; name folders of scans with --scans.")
     places = _read_places(settings.data.scans)
     validation = _read_places(settings.data.validation) if settings.data.validation else None
-    return CrossoverTask(make_light(), places, validation, settings)
+    make_task = TextAlignmentTask if settings.stage == "text" else CrossoverTask
+    return make_task(make_light(), places, validation, settings)
 
 
 def _read_places(folders: Sequence[str]) -> PlaceFeatures:

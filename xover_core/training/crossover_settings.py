@@ -9,7 +9,7 @@ from xover_core.config import Settings, setting
 from xover_core.training.contrastive_settings import ContrastiveSettings
 from xover_core.training.training_settings import TrainerSettings
 
-STAGES = ("instance", "scene", "unified")
+STAGES = ("instance", "scene", "unified", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,8 @@ class CrossoverSettings(Settings):
 
     stage: str = setting(
         "unified",
-        "instance: objects of a scene (eq. 1); scene: their fusion (eq. 3); unified: encoders of scenes (eq. 5)",
+        "instance: objects of a scene (eq. 1); scene: their fusion (eq. 3); unified: encoders of scenes (eq. 5);"
+        " text: the text encoder once more, all others frozen",
         choices=STAGES,
     )
     data: CrossoverDataSettings = field(default_factory=CrossoverDataSettings)

@@ -83,6 +83,16 @@ class CrossoverTraining(nn.Module):
         return self
 
 
+def load_starts(model: LightCrossover, settings: CrossoverSettings) -> None:
+    """Take over the weights that the settings name, the later over the earlier ones.
+
+    Raises:
+        ModelError: no such file, damaged, or of a network of another shape.
+    """
+    for path in settings.data.start:
+        _load_start(model, Path(path))
+
+
 def _load_start(model: LightCrossover, path: Path) -> None:
     """Take over the weights of an earlier stage: a whole network, or the part that `xover train text` gives.
 
@@ -143,8 +153,7 @@ class CrossoverTask:
         """
         if len(places) < 2:
             raise TrainingError(f"CrossOver: expected at least two places to tell apart, got {len(places)}.")
-        for path in settings.data.start:
-            _load_start(model, Path(path))
+        load_starts(model, settings)
         if settings.stage == "unified" and not model.views.has_statistics:
             model.views.set_statistics(*_token_statistics(places))
         self._attributes = AttributeReader(places)

@@ -141,7 +141,7 @@ def _scene_tensors(
 ) -> SceneTensors:
     views = [_draw_views(scan, settings, rng) for scan in scans]
     has_floorplan = [scan.raster is not None for scan in scans]
-    texts = [_draw_text(scan, settings, rng) for scan in scans]
+    texts = [draw_text(scan, settings, rng) for scan in scans]
     # encoders of scenes always have something to do; what stands in for what is missing is masked
     tokens = np.concatenate([scan.tokens[chosen] for scan, chosen in zip(scans, views, strict=True)])
     colors = np.concatenate([scan.view_colors[chosen] for scan, chosen in zip(scans, views, strict=True)])
@@ -180,7 +180,7 @@ def _draw_views(scan: RoomFeatures, settings: RoomBatchSettings, rng: np.random.
     return np.asarray(rng.permutation(len(scan.tokens))[:count], np.intp)
 
 
-def _draw_text(scan: RoomFeatures, settings: RoomBatchSettings, rng: np.random.Generator) -> str:
+def draw_text(scan: RoomFeatures, settings: RoomBatchSettings, rng: np.random.Generator) -> str:
     """Referrals joined, or a free description, or both; empty where nothing is said."""
     referrals = [text for texts in scan.object_sentences for text in texts]
     if not settings.is_changed:
