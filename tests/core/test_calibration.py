@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from xover_core.encoders.factory import ENCODER_KINDS
 from xover_core.errors import ModelError
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
 from xover_core.localization.calibration import (
@@ -28,7 +29,7 @@ GOOD = PoseEvidence(num_inliers=60, rival_ratio=0.1, num_agree=2400, num_see_thr
 MEDIUM = dataclasses.replace(GOOD, num_inliers=25, rival_ratio=0.5)
 
 
-@pytest.fixture(params=sorted(model_entries()))
+@pytest.fixture(params=sorted(name for name, entry in model_entries().items() if entry.kind in ENCODER_KINDS))
 def shipped(request):
     return load_calibration(request.param)
 

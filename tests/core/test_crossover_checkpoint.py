@@ -119,7 +119,7 @@ def test_a_sentence_for_every_tensor_that_does_not_fit(network: CrossOver, tmp_p
 
 
 def test_unneeded_tensors_are_named_in_the_log(scene_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="xover_core"):
         load_crossover(scene_folder, TINY_CROSSOVER)
     text = caplog.text
     assert "point.point_mlp.0.weight: not used, the published code never calls it" in text

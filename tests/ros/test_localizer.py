@@ -270,9 +270,10 @@ def test_query_scene(localized: Drive, probe: Probe) -> None:
     assert answer.result == QueryScene.Response.RESULT_SUCCESS, answer.message
     assert answer.scenes.scenes
     text = probe.call(QueryScene, f"{NS}/query_scene", QueryScene.Request(text="a kitchen"))
-    assert text.result == QueryScene.Response.RESULT_NOT_AVAILABLE
-    assert "no embeddings" in text.message
-    assert "xover scene refresh" in text.message
+    assert text.result == QueryScene.Response.RESULT_SUCCESS, text.message
+    assert {scene.scene_id for scene in text.scenes.scenes} == {scene.scene_id for scene in answer.scenes.scenes}
+    wordless = probe.call(QueryScene, f"{NS}/query_scene", QueryScene.Request(text="?!"))
+    assert wordless.result == QueryScene.Response.RESULT_INVALID_REQUEST
     nothing = probe.call(QueryScene, f"{NS}/query_scene")
     assert nothing.result == QueryScene.Response.RESULT_INVALID_REQUEST
 
