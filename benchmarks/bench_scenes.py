@@ -164,7 +164,7 @@ def _ranking(encoder: SceneEncoder) -> Job:
     scenes = [Scene(scene_id=i, center_map=np.zeros(3)) for i in range(1, NUM_SCENES + 1)]
     vectors = rng.standard_normal((len(STORED), NUM_SCENES, EMBEDDING_DIM), np.float32)
     vectors /= np.linalg.norm(vectors, axis=2, keepdims=True)
-    query = vectors[0, 0]
+    query = encoder.embed_text("the room with the red sofa next to the window")
     embeddings = [
         SceneEmbedding(scene_id=scene.scene_id, modality=modality, num_sources=1, vector=vectors[m, row])
         for m, modality in enumerate(STORED)

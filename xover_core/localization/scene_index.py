@@ -73,7 +73,9 @@ class SceneIndex:
         values = np.full(len(self.scenes), np.nan, np.float32)
         if modality in self._matrices:
             rows, vectors = self._matrices[modality]
-            values[rows] = vectors @ embedding
+            # a text has nothing in the last dimensions: what is not read costs no time
+            length = int(np.flatnonzero(embedding).max(initial=-1)) + 1
+            values[rows] = vectors[:, :length] @ embedding[:length]
         return values
 
     def view_similarities(self, embedding: Float32Array) -> Float32Array:
