@@ -71,6 +71,45 @@ def test_a_bare_scan_has_what_it_has():
     assert len(table.facts[1].object_ids) == 0
 
 
+class WatchingEncoder(FakeSceneEncoder):
+    """Notes which frames have depth, and which views are pooled with poses."""
+
+    def __init__(self):
+        super().__init__()
+        self.depths, self.poses = [], []
+
+    def describe_view(self, frame):
+        self.depths.append(frame.depth is not None)
+        return super().describe_view(frame)
+
+    def embed_views(self, views, T_scene_camera=None):
+        self.poses.append(T_scene_camera)
+        return super().embed_views(views, T_scene_camera)
+
+
+def test_views_are_pooled_with_their_poses():
+    encoder, room = WatchingEncoder(), make_room(0)
+    _, embedded = embed(room, make_room(1), encoder=encoder, views=3)
+    chosen = choose_views(room.views, 20, 42)[:3]
+    np.testing.assert_array_equal(encoder.poses[0], [view.T_scan_camera for view in chosen])
+    encoder.poses.clear()
+    view_sets(embedded, standard=3, has_poses=True)
+    assert encoder.poses
+    assert all(len(poses) in (1, 5) for poses in encoder.poses)
+    encoder.poses.clear()
+    view_sets(embedded, standard=3, has_poses=False)
+    assert set(encoder.poses) == {None}
+
+
+def test_poses_and_depth_can_be_withheld():
+    seeing, blind = WatchingEncoder(), WatchingEncoder()
+    embed(make_room(0), make_room(1), encoder=seeing)
+    embed(make_room(0), make_room(1), encoder=blind, no_poses=True, no_depth=True)
+    assert any(seeing.depths)
+    assert not any(blind.depths)
+    assert set(blind.poses) == {None}
+
+
 def test_only_what_the_encoder_knows_is_asked_for():
     encoder = FakeSceneEncoder(frozenset({SceneModality.TEXT}))
     _, embedded = embed(make_room(0), make_room(1), encoder=encoder)
