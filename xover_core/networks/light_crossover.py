@@ -139,17 +139,6 @@ class LightCrossover(nn.Module):
         head: Tensor = self.cloud_head(torch.cat([self.cloud(cloud), self.top_view(top_views(cloud))], dim=1))
         return self._join(head, colors=colors, layouts=layouts)
 
-    def _join(self, head: Tensor, *, colors: Tensor | None = None, layouts: Tensor | None = None) -> Tensor:
-        """What a head says, colours and layout, each in dimensions of its own, zero where a modality has none of it."""
-        parts = [head, head.new_zeros(len(head), _COLORS_DIM), head.new_zeros(len(head), _LAYOUT_DIM)]
-        if colors is not None:
-            # small shares count too, for it is their roots that count
-            roots = colors.clamp_min(_MIN_SHARE).sqrt()
-            parts[1] = self.weights[0].exp() * functional.normalize(self.colors(roots), dim=1)
-        if layouts is not None:
-            parts[2] = self.weights[1].exp() * functional.normalize(self.layout(layouts), dim=1)
-        return functional.normalize(torch.cat(parts, dim=1), dim=1)
-
     def embed_floorplan(self, rasters: Tensor, layouts: Tensor) -> Tensor:
         """(B, H, W) ink in [0, 1] and (B, layout_dim) signatures to (B, out_dim)."""
         head: Tensor = self.floorplan_head(self.floorplan(rasters[:, None]))
@@ -179,6 +168,17 @@ class LightCrossover(nn.Module):
         means = torch.stack([masked_mean(embeddings[m], masks[m]) for m in OBJECT_MODALITIES], dim=1)
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
         return self._join(self.objects_head(self.fusion(means, present)))
+
+    def _join(self, head: Tensor, *, colors: Tensor | None = None, layouts: Tensor | None = None) -> Tensor:
+        """What a head says, colours and layout, each in dimensions of its own, zero where a modality has none of it."""
+        parts = [head, head.new_zeros(len(head), _COLORS_DIM), head.new_zeros(len(head), _LAYOUT_DIM)]
+        if colors is not None:
+            # small shares count too, for it is their roots that count
+            roots = colors.clamp_min(_MIN_SHARE).sqrt()
+            parts[1] = self.weights[0].exp() * functional.normalize(self.colors(roots), dim=1)
+        if layouts is not None:
+            parts[2] = self.weights[1].exp() * functional.normalize(self.layout(layouts), dim=1)
+        return functional.normalize(torch.cat(parts, dim=1), dim=1)
 
 
 def _instance_shape(out_dim: int) -> InstanceShape:

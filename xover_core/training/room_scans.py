@@ -37,8 +37,6 @@ from xover_core.training.view_studio import MAX_TRIES, ViewStudio, draw_camera
 from xover_core.training.worker_pool import Progress, count_jobs, run_jobs
 from xover_core.types import CameraIntrinsics
 
-"""Called with (apartments done, all apartments)."""
-
 RESCAN_SUFFIX = "-rescan"
 
 _LOG = logging.getLogger(__name__)
