@@ -31,7 +31,6 @@ OPSET = 18
 PARITY_TOLERANCE = 1e-3
 # (rows, cols) of patches: even and odd, since pooling treats the last odd one in its own way.
 _PARITY_GRIDS = ((22, 30), (15, 21))
-_EXAMPLE_GRID = (22, 30)
 _MIN_GRID, _MAX_GRID = 4, 512
 
 Inputs = tuple[Float32Array, Float32Array, Float32Array]

@@ -24,8 +24,6 @@ from xover_core.training.view_studio import MAX_TRIES, ViewLimits, ViewStudio, d
 from xover_core.training.worker_pool import Progress, count_jobs, run_jobs
 from xover_core.types import CameraIntrinsics
 
-"""Called with (scenes done, all scenes)."""
-
 _LOG = logging.getLogger(__name__)
 
 _MIN_FRAMES = 2

@@ -7,7 +7,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +28,6 @@ _FORMAT, _VERSION = "xover room features", "2"
 _MAX_POINTS = 25_000
 _MIN_CROP_PIXELS = 60
 _CROP_MARGIN = 0.1
-
-Array = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
