@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a query costs: each stage of single-frame and online localization, mapping rate, map size, memory.
+"""What a query costs: each stage of single-frame and online localization, beside the same with the weight-free encoder.
 
-    python benchmarks/bench_localize.py [DIR] [--json runs/bench_localize.json]
+    python benchmarks/bench_localize.py [DIR]
 
 DIR holds recordings `map` and `query`, as for `xover evaluate`; without it two walks through a procedural apartment are
 rendered, which is not timed. Latency is of one frame at a time; accuracy is what `xover evaluate` measures.
@@ -12,165 +12,118 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import resource
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
+from measurement import Measurement, Row
+from section import run_section
+from timing import percentile
 
 from xover_core.cli.evaluate import find_part
-from xover_core.config import XoverSettings
+from xover_core.config import EncoderSettings, XoverSettings
 from xover_core.datasets.open_sequence import open_sequence
 from xover_core.datasets.rgbd_sequence import SequenceItem
-from xover_core.evaluation.provenance import Provenance, find_provenance
 from xover_core.landmark_map.map_builder import open_map_builder
 from xover_core.localization.localizer import load_localizer
 from xover_core.types import LocalizationResult, RgbdFrame
 
 SEED = 7
 NUM_WARM_UP = 3
-MAX_QUERIES = 100
-KIB_PER_MB = 1e6 / 1024
+WEIGHT_FREE = "rootsift-pca64"
+WHOLE = "whole step"
+Localize = Callable[[RgbdFrame], LocalizationResult]
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Milliseconds: p50 and p95 of the whole and of each stage, and of the whole as a caller's clock sees it."""
-
-    p50: float
-    p95: float
-    wall_p50: float
-    wall_p95: float
-    stages: dict[str, tuple[float, float]]
-
-
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class LocalizeCosts:
-    """Results; times in ms unless named otherwise."""
-
-    recording: str
-    num_mapped: int
-    num_keyframes: int
-    mapping_frames_per_s: float
-    finish_s: float
-    map_bytes_per_keyframe: float
-    load_s: float
-    num_queries: int
-    single: Latency
-    online: Latency
-    peak_memory_mb: float
-    provenance: Provenance
-
-
-def load_recordings(directory: Path | None) -> tuple[str, list[SequenceItem], list[SequenceItem]]:
-    """Name, and frames to map and to localize, held in memory so that reading them is not timed."""
+def load_recordings(directory: Path | None, max_queries: int) -> tuple[list[SequenceItem], list[SequenceItem]]:
+    """Frames to map and to localize, held in memory so that reading them is not timed."""
     if directory is not None:
         parts = (open_sequence(find_part(directory, part)) for part in ("map", "query"))
         mapped, queries = (list(part) for part in parts)
-        return directory.resolve().name, mapped, queries[:MAX_QUERIES]
+        return mapped, queries[:max_queries]
     from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 
     apartment = make_apartment(SEED, num_rooms=3)
     mapped = list(ApartmentWalk(apartment, seed=SEED, rate_hz=2.0, stops_per_room=1))
-    queries = list(ApartmentWalk(apartment, seed=SEED + 1, reverse=True, rate_hz=2.0, num_frames=MAX_QUERIES))
-    return "procedural apartment", mapped, queries
+    queries = list(ApartmentWalk(apartment, seed=SEED + 1, reverse=True, rate_hz=2.0, num_frames=max_queries))
+    return mapped, queries
 
 
-def measure(localize: Callable[[RgbdFrame], LocalizationResult], queries: Sequence[SequenceItem]) -> Latency:
-    """Localize all queries and take percentiles; the first few only warm up."""
-    results, wall_ms = [], []
-    for item in [*queries[:NUM_WARM_UP], *queries]:
-        start = time.perf_counter()
-        results.append(localize(item.frame))
-        wall_ms.append(1e3 * (time.perf_counter() - start))
-    results, wall_ms = results[NUM_WARM_UP:], wall_ms[NUM_WARM_UP:]
-    values: dict[str, list[float]] = {}
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """Map with each encoder, load both maps, localize in both in turns."""
+    mapped, queries = load_recordings(args.directory, args.effort.pick(20, 60, 100))
+    settings = XoverSettings()
+    name = settings.encoder.model
+    of_encoder = {
+        name: settings,
+        WEIGHT_FREE: dataclasses.replace(settings, encoder=EncoderSettings(model=WEIGHT_FREE)),
+    }
+    localizers = {}
+    with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
+        for encoder, its_settings in of_encoder.items():
+            path = Path(folder) / f"{encoder}.xover"
+            write_map(mapped, path, its_settings)
+            localizers[encoder] = load_localizer(path, its_settings)
+    for mode in ("single frame", "online"):
+        calls = {k: x.localize_image if mode == "single frame" else x.process for k, x in localizers.items()}
+        times = {k: stage_times(results) for k, results in localize_in_turns(calls, queries).items()}
+        yield from compare(f"localizer step, {mode}", name, times[name], times[WEIGHT_FREE])
+
+
+def write_map(items: Sequence[SequenceItem], path: Path, settings: XoverSettings) -> None:
+    """Map a recording."""
+    builder = open_map_builder(path, settings)
+    with builder.storage:
+        for item in items:
+            if item.T_world_camera is not None:
+                builder.add(item.frame, item.T_world_camera)
+        builder.finish()
+
+
+def localize_in_turns(
+    localize: Mapping[str, Localize], queries: Sequence[SequenceItem]
+) -> dict[str, list[LocalizationResult]]:
+    """Each frame with one localizer after the other; the first frames only warm up."""
+    results: dict[str, list[LocalizationResult]] = {name: [] for name in localize}
+    for turn, item in enumerate([*queries[:NUM_WARM_UP], *queries]):
+        for name, call in localize.items():
+            result = call(item.frame)
+            if turn >= NUM_WARM_UP:
+                results[name].append(result)
+    return results
+
+
+def stage_times(results: Sequence[LocalizationResult]) -> dict[str, list[float]]:
+    """Milliseconds of the whole and of each stage; frames that a stage did not see are left out."""
+    times = {WHOLE: [result.latency_ms for result in results]}
     for result in results:
         for stage, ms in result.timings_ms:
-            values.setdefault(stage, []).append(ms)
-    total = percentiles([r.latency_ms for r in results])
-    wall = percentiles(wall_ms)
-    stages = {stage: percentiles(ms) for stage, ms in values.items()}
-    return Latency(p50=total[0], p95=total[1], wall_p50=wall[0], wall_p95=wall[1], stages=stages)
+            times.setdefault(stage, []).append(ms)
+    return times
 
 
-def percentiles(values: Sequence[float]) -> tuple[float, float]:
-    """p50 and p95."""
-    p50, p95 = np.percentile(values, (50, 95))
-    return float(p50), float(p95)
+def compare(
+    area: str, name: str, own: Mapping[str, Sequence[float]], other: Mapping[str, Sequence[float]]
+) -> Iterator[Measurement]:
+    """Median and 95th percentile of the whole and of the stages that both have."""
+    for stage in own:
+        for percent in (50, 95):
+            yield Measurement(
+                area=area,
+                name=f"{stage}, p{percent}",
+                value=percentile(own[stage], percent),
+                unit="ms",
+                baseline=f"with {WEIGHT_FREE}",
+                baseline_value=percentile(other[stage], percent) if stage in other else 0.0,
+                note=name if stage == WHOLE else "",
+            )
 
 
-def run_benchmark(directory: Path | None) -> LocalizeCosts:
-    """Map, load, localize; every step timed."""
-    settings = XoverSettings()
-    name, mapped, queries = load_recordings(directory)
-    with tempfile.TemporaryDirectory(prefix="xover_bench_") as scratch:
-        map_path = Path(scratch) / "bench.xover"
-        builder = open_map_builder(map_path, settings)
-        with builder.storage:
-            start = time.perf_counter()
-            for item in mapped:
-                if item.T_world_camera is not None:
-                    builder.add(item.frame, item.T_world_camera)
-            mapping_s = time.perf_counter() - start
-            start = time.perf_counter()
-            summary = builder.finish()
-            finish_s = time.perf_counter() - start
-        start = time.perf_counter()
-        localizer = load_localizer(map_path, settings)
-        load_s = time.perf_counter() - start
-        single = measure(localizer.localize_image, queries)
-        online = measure(localizer.process, queries)
-    return LocalizeCosts(
-        recording=name,
-        num_mapped=len(mapped),
-        num_keyframes=summary.num_keyframes,
-        mapping_frames_per_s=len(mapped) / mapping_s,
-        finish_s=finish_s,
-        map_bytes_per_keyframe=summary.size_bytes / max(summary.num_keyframes, 1),
-        load_s=load_s,
-        num_queries=len(queries),
-        single=single,
-        online=online,
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_PER_MB,
-        provenance=find_provenance(),
-    )
-
-
-def format_costs(costs: LocalizeCosts) -> str:
-    """The results as a table for people."""
-    lines = [
-        f"{costs.recording}, {costs.provenance.machine}",
-        f"  mapping              {costs.mapping_frames_per_s:8.1f} frames/s, {costs.num_keyframes} keyframes"
-        f" of {costs.num_mapped} frames",
-        f"  finishing            {costs.finish_s:8.1f} s",
-        f"  map                  {costs.map_bytes_per_keyframe / 1e3:8.1f} kB a keyframe",
-        f"  loading              {costs.load_s:8.2f} s",
-        f"  peak memory          {costs.peak_memory_mb:8.0f} MB",
-        f"  {'latency, ms':<20} {'p50':>8} {'p95':>8}",
-    ]
-    for mode, latency in (("single frames", costs.single), ("online", costs.online)):
-        lines.append(f"  {mode:<20} {latency.p50:8.1f} {latency.p95:8.1f}")
-        lines += [f"    {stage:<18} {p50:8.1f} {p95:8.1f}" for stage, (p50, p95) in latency.stages.items()]
-    return "\n".join(lines)
-
-
-def main() -> int:
-    """Parse arguments, run, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which recording."""
     parser.add_argument("directory", metavar="DIR", type=Path, nargs="?", help="holds `map` and `query`")
-    parser.add_argument("--json", metavar="FILE", type=Path, default=Path("runs/bench_localize.json"))
-    args = parser.parse_args()
-    costs = run_benchmark(args.directory)
-    print(format_costs(costs))
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(dataclasses.asdict(costs), indent=1) + "\n", encoding="utf-8")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_section(__doc__, measure, add_arguments))

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs of benchmarks as tables, plain and in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench_run import BenchRun, SectionResult
+from measurement import Measurement
+
+HEADER = ("what", "value", "unit", "baseline", "its value", "ratio", "note")
+NUMBERS = (1, 4, 5)
+_WIDEST = 60
+
+
+def plain_table(run: BenchRun) -> str:
+    """For a terminal."""
+    lines = [describe_environment(run), ""]
+    for area, measurements in by_area(run.sections).items():
+        lines += [area, *_aligned([HEADER, *map(cells, measurements)]), ""]
+    return "\n".join(lines + list(remarks(run.sections))).rstrip()
+
+
+def markdown_table(run: BenchRun) -> str:
+    """For `docs/benchmarks.md`."""
+    rule = ["---:" if column in NUMBERS else "---" for column in range(len(HEADER))]
+    lines = [describe_environment(run), ""]
+    for area, measurements in by_area(run.sections).items():
+        rows = [HEADER, rule, *map(cells, measurements)]
+        lines += [f"**{area}**", "", *("| " + " | ".join(row) + " |" for row in rows), ""]
+    return "\n".join(lines + [f"- {remark}" for remark in remarks(run.sections)]).rstrip()
+
+
+def describe_environment(run: BenchRun) -> str:
+    """Machine, commit and time in one line."""
+    found = run.environment
+    where = [f"{found.cores} cores of {found.processor}", f"{found.memory_gb:g} GB", found.gpu or "no GPU"]
+    threads = [f"{name}={value}" for name, value in found.threads.items()]
+    commit = found.provenance.commit
+    return ", ".join(
+        [
+            f"{found.provenance.created}, commit {commit[:10]}{'+changes' if commit.endswith('+changes') else ''}",
+            *where,
+            f"load average {found.load_average:g} at the start",
+            *threads,
+            *(f"{name} {version}" for name, version in found.provenance.libraries.items()),
+        ]
+    )
+
+
+def by_area(sections: Sequence[SectionResult]) -> dict[str, list[Measurement]]:
+    """Measurements of each area, areas in the order of their first row."""
+    areas: dict[str, list[Measurement]] = {}
+    for section in sections:
+        for measurement in section.measurements:
+            areas.setdefault(measurement.area, []).append(measurement)
+    return areas
+
+
+def remarks(sections: Sequence[SectionResult]) -> list[str]:
+    """A sentence for each thing that was not measured and each section that failed."""
+    gaps = [f"not measured: {gap.area}, {gap.name}: {gap.reason}" for section in sections for gap in section.gaps]
+    return gaps + [f"FAILED: {section.name}: {section.error}" for section in sections if section.error]
+
+
+def cells(measurement: Measurement) -> tuple[str, ...]:
+    """A row as texts."""
+    return (
+        measurement.name,
+        significant(measurement.value),
+        measurement.unit,
+        measurement.baseline,
+        significant(measurement.baseline_value),
+        "-" if measurement.ratio is None else f"{measurement.ratio:.2f}",
+        measurement.note,
+    )
+
+
+def significant(value: float) -> str:
+    """Three digits that count, and all of those before the point."""
+    if value and abs(value) < 1e-3:
+        return f"{value:.2e}"
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{decimals}f}"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of equal width; a text that is very long moves the rest of its row."""
+    widths = [min(max(len(row[column]) for row in rows), _WIDEST) for column in range(len(HEADER))]
+    return [
+        "  "
+        + "  ".join(
+            text.rjust(width) if column in NUMBERS else text.ljust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
