@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from xover_core.inference.session import Arrays, TensorSpec
@@ -23,10 +23,12 @@ class ModelGraph:
             tuple of the outputs in order. Called late: a backend that runs an exported file never makes it.
         inputs: in order.
         outputs: in order.
-        examples: inputs to compare backends on; different sizes where axes may change. Seeded.
+        examples: inputs to compare backends on; different sizes where axes may change. Seeded. In the first, no axis
+            that may change has a length of 1.
         weights_sha256: of the file that the weights come from; of their values where there is no file.
         tolerance: largest difference of a number of an output between torch and another backend in fp32, by reason
             of sums in another order; half precision and int8 are judged by the accuracy of the whole task instead.
+        axes: shortest and longest length of each axis whose length may change, by name.
     """
 
     name: str
@@ -36,3 +38,4 @@ class ModelGraph:
     examples: Callable[[], Iterator[Arrays]]
     weights_sha256: str
     tolerance: float
+    axes: Mapping[str, tuple[int, int]] = field(default_factory=dict)

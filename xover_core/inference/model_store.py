@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,10 @@ import yaml
 from xover_core.errors import ModelError
 
 MODELS_DIR_VARIABLE = "XOVER_MODELS_DIR"
+EXPORT_PRECISION = "fp32"
+"""That of the exported file that stands in a model's own entry."""
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +55,25 @@ class ModelEntry:
     calibration_scene: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     onnx: str = ""
     onnx_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedFile:
+    """One network as an ONNX file; `graph/precision` in the `exports` of a manifest.
+
+    Attributes:
+        graph: name of the network, of `ModelGraph`.
+        precision: one of `session.PRECISIONS`.
+        file: relative to the models folder.
+        sha256: of the file.
+        weights_sha256: of the weights that it was made of.
+    """
+
+    graph: str
+    precision: str
+    file: str
+    sha256: str
+    weights_sha256: str
 
 
 def model_folders() -> list[Path]:
@@ -110,6 +134,44 @@ def load_onnx(name: str) -> bytes | None:
     return _find_file(name, entry.onnx, entry.onnx_sha256) if entry.onnx else None
 
 
+def exported_file(graph: str, precision: str) -> ExportedFile | None:
+    """What the manifests say of a network's exported file; None where there is none of the weights that are there.
+
+    Raises:
+        ModelError: a manifest cannot be read.
+    """
+    entries = model_entries()
+    found = _exported_files().get((graph, precision))
+    if found is None and graph in entries and entries[graph].onnx and precision == EXPORT_PRECISION:
+        entry = entries[graph]
+        return ExportedFile(
+            graph=graph,
+            precision=precision,
+            file=entry.onnx,
+            sha256=entry.onnx_sha256,
+            weights_sha256=entry.sha256,
+        )
+    model = next((entry for name, entry in entries.items() if graph == name or graph.startswith(f"{name}.")), None)
+    if found is not None and model is not None and found.weights_sha256 != model.sha256:
+        _logger.warning("%s was exported of other weights of %s, and is not used; export it again", found.file, graph)
+        return None
+    return found
+
+
+def load_export(graph: str, precision: str) -> bytes | None:
+    """Contents of a network's exported file, after its checksum was compared; None where there is no such file.
+
+    Args:
+        graph: name of the network, of `ModelGraph`.
+        precision: one of `session.PRECISIONS`.
+
+    Raises:
+        ModelError: another checksum, or a manifest cannot be read.
+    """
+    exported = exported_file(graph, precision)
+    return None if exported is None else _find_file(graph, exported.file, exported.sha256)
+
+
 def _find_file(name: str, file: str, sha256: str) -> bytes | None:
     """Contents of the first file of that name in the models folders, or None; ModelError for another checksum."""
     for folder in model_folders():
@@ -125,10 +187,34 @@ def _find_file(name: str, file: str, sha256: str) -> bytes | None:
     return None
 
 
+def _exported_files() -> dict[tuple[str, str], ExportedFile]:
+    """Exported files by (graph, precision), from every manifest in the model folders."""
+    files: dict[tuple[str, str], ExportedFile] = {}
+    for folder in reversed(model_folders()):
+        manifest = folder / "manifest.yaml"
+        if manifest.is_file():
+            files.update(_read_exports(manifest))
+    return files
+
+
+def _read_exports(path: Path) -> dict[tuple[str, str], ExportedFile]:
+    """Exported files of one manifest."""
+    try:
+        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8")).get("exports") or {}
+        files = {}
+        for key, row in rows.items():
+            graph, _, precision = key.rpartition("/")
+            values = {name: str(row[name]) for name in ("file", "sha256", "weights_sha256")}
+            files[graph, precision] = ExportedFile(graph=graph, precision=precision, **values)
+        return files
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
 def _read_manifest(path: Path) -> dict[str, ModelEntry]:
     """Entries of one manifest."""
     try:
-        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
+        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"] or {}
         return {
             str(name): ModelEntry(
                 name=str(name),
@@ -150,7 +236,10 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
             for name, row in rows.items()
         }
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
-        reason = " ".join(str(error).split())  # YAML's own message has several lines
-        raise ModelError(
-            f"model manifest {path}: cannot be read, {type(error).__name__}: {reason}; mend or remove it."
-        ) from error
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ModelError:
+    """What is said of a manifest that is no manifest."""
+    reason = " ".join(str(error).split())  # YAML's own message has several lines
+    return ModelError(f"model manifest {path}: cannot be read, {type(error).__name__}: {reason}; mend or remove it.")

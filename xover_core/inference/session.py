@@ -24,7 +24,8 @@ class TensorSpec:
     Attributes:
         name: the same in every backend.
         dtype: of NumPy, such as `float32`.
-        shape: the length of each axis; a name for an axis whose length may change, the same name for the same length.
+        shape: the length of each axis; a name for an axis whose length may change, the same name for the same length,
+            `8*rows` for a multiple of it, and `rows*cols`, in outputs only, for a product.
     """
 
     name: str

@@ -117,7 +117,7 @@ class CompactEncoder(nn.Module):
             mixed = base_head(base) + context_head(tokens)
             averaged = _average_weights(squared, radius) @ mixed
             scaled = scale_by_distinctiveness(averaged, squared[:, :, rivals], rivals, radius)
-            features.append(scaled.reshape(len(images), *grid, -1))
+            features.append(scaled.reshape(images.shape[0], *grid, -1))
         return tuple(features)
 
     def head_inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[tuple[Tensor, ...], Tensor]:
@@ -219,7 +219,7 @@ class _SpatialBlock(nn.Module):
 
 def _pool_tokens(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
     """(B, M, C) means over 2 x 2 patches; an odd last row or column is left alone."""
-    maps = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
+    maps = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
     return functional.avg_pool2d(maps, 2, ceil_mode=True, count_include_pad=False).flatten(2).transpose(1, 2)
 
 

@@ -171,7 +171,7 @@ class LightCrossover(nn.Module):
 
     def _join(self, head: Tensor, *, colors: Tensor | None = None, layouts: Tensor | None = None) -> Tensor:
         """What a head says, colours and layout, each in dimensions of its own, zero where a modality has none of it."""
-        parts = [head, head.new_zeros(len(head), _COLORS_DIM), head.new_zeros(len(head), _LAYOUT_DIM)]
+        parts = [head, head.new_zeros(head.shape[0], _COLORS_DIM), head.new_zeros(head.shape[0], _LAYOUT_DIM)]
         if colors is not None:
             # small shares count too, for it is their roots that count
             roots = colors.clamp_min(_MIN_SHARE).sqrt()

@@ -62,7 +62,7 @@ class LightTextNetwork(nn.Module):
         Returns:
             (B, out_dim), of any length.
         """
-        if not len(ids):
+        if not ids.shape[0]:
             # torch's attention takes no mask for a batch without a text
             return self.out.weight.new_zeros(0, self.out.out_features)
         is_padding = ids[:, :, 0] == 0

@@ -159,7 +159,7 @@ class VitBackbone(nn.Module):
                 f" got {height}x{width}; resize them first."
             )
         patches = self.embeddings.patch_embeddings(images)
-        class_token = self.embeddings.cls_token.expand(len(images), -1, -1)
+        class_token = self.embeddings.cls_token.expand(images.shape[0], -1, -1)
         tokens = torch.cat([class_token, patches], dim=1)
         return tokens + self.position_embedding(height // self.patch_size, width // self.patch_size)
 
