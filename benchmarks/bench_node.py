@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The localizer node at camera rate: frames in at 10 Hz over DDS, answers out; latency, drops and memory over time.
 
-    python benchmarks/bench_node.py [--seconds 60] [--rate-hz 10] [--json runs/bench_node.json]
+    python benchmarks/bench_node.py [--seconds 60] [--rate-hz 10]
 
 A walk through a procedural apartment is mapped, and another one played in real time into the node as a user starts it,
 but for `update_min_d`, `update_min_a` and `max_rate_hz`, which are set so that it takes every frame it can. Rendering
-and mapping are not timed. The bag player and a recorder run beside it on the same processor.
+and mapping are not timed. The bag player and a recorder run beside it on the same processor. The baseline is what the
+localizer takes for frames of the same walk in a process that does nothing else.
 """
 
 from __future__ import annotations
@@ -14,12 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 import threading
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from measurement import Measurement, NotMeasured, Row
+from section import run_section
+from timing import WARM_UP, percentile
 
 from xover_core.cli.demo import BASE_FRAME, CAMERA_FRAME, DEMO_INPUTS, DEMO_REMAPS
 from xover_core.cli.ros_processes import RosProcess, check_ros, ros_environment
@@ -27,12 +33,17 @@ from xover_core.config import XoverSettings
 from xover_core.datasets.bag_frames import BagFrames
 from xover_core.datasets.bag_writer import write_bag
 from xover_core.datasets.procedural import ApartmentWalk, make_apartment
+from xover_core.errors import XoverError
 from xover_core.evaluation.run import build_map
+from xover_core.localization.localizer import load_localizer
 
+AREA = "node over DDS"
 SEED = 7
 MAP_RATE_HZ = 2.5
 SAMPLE_PERIOD_S = 1.0
+SETTLING_SAMPLES = 10
 END_TIMEOUT_S = 30.0
+NUM_STEPS = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +51,15 @@ class NodeCosts:
     """What the node did with a stream of frames.
 
     Attributes:
-        rate_hz: frames per second that were played.
         num_frames: played.
-        num_answers: states published.
-        latency_ms_p50: image received to state received, both in the recorder.
-        latency_ms_p95: the same.
-        memory_mb: resident memory of the node, one sample each second.
-        memory_growth_mb: last quarter's median less first quarter's, after the first 10 s.
+        latencies_ms: image received to state received, both in the recorder, for each answer.
+        memory_mb: resident memory of the node, one sample each second after the first ones.
         cpu_share: processor time of the node over wall time; 1 is one core.
     """
 
-    rate_hz: float
     num_frames: int
-    num_answers: int
-    latency_ms_p50: float
-    latency_ms_p95: float
-    memory_mb: list[float]
-    memory_growth_mb: float
+    latencies_ms: tuple[float, ...]
+    memory_mb: tuple[float, ...]
     cpu_share: float
 
 
@@ -85,15 +88,15 @@ class ProcessMeter:
             self.cpu_s.append((int(fields[11]) + int(fields[12])) / tick)
 
 
-def prepare(folder: Path, seconds: float, rate_hz: float) -> int:
-    """Map one walk, and write another as a bag; returns its number of frames."""
+def prepare(folder: Path, seconds: float, rate_hz: float) -> ApartmentWalk:
+    """Map one walk, and write another as a bag; returns the latter."""
     apartment = make_apartment(SEED, num_rooms=3)
     build_map(ApartmentWalk(apartment, seed=SEED, rate_hz=MAP_RATE_HZ), folder / "map.xover", XoverSettings())
     num_frames = round(seconds * rate_hz)
     walk = ApartmentWalk(apartment, seed=SEED + 1, reverse=True, rate_hz=rate_hz, num_frames=num_frames)
     frames = BagFrames(base=BASE_FRAME, optical=CAMERA_FRAME, T_base_camera=walk.T_base_camera)
     write_bag(folder / "walk", walk, frames=frames)
-    return len(walk)
+    return walk
 
 
 def run_node(folder: Path, seconds: float) -> ProcessMeter:
@@ -119,47 +122,74 @@ def run_node(folder: Path, seconds: float) -> ProcessMeter:
     return meter
 
 
-def measure(seconds: float, rate_hz: float) -> NodeCosts:
-    """Run it all and collect the numbers."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        num_frames = prepare(folder, seconds, rate_hz)
-        meter = run_node(folder, seconds)
-        lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
+def play_and_collect(folder: Path, seconds: float, num_frames: int) -> NodeCosts:
+    """Run the node and collect the numbers."""
+    meter = run_node(folder, seconds)
+    lines = [json.loads(line) for line in (folder / "answers.jsonl").read_text().splitlines()]
     images = {line["stamp_ns"]: line["received_ns"] for line in lines if line["kind"] == "image"}
     states = {line["stamp_ns"]: line["received_ns"] for line in lines if line["kind"] == "state"}
-    latencies = [(states[stamp] - images[stamp]) * 1e-6 for stamp in states if stamp in images]
-    settled = np.array(meter.memory_mb[10:])
-    quarter = max(1, len(settled) // 4)
+    settled = meter.memory_mb[SETTLING_SAMPLES:] or meter.memory_mb[-1:]
     return NodeCosts(
-        rate_hz=rate_hz,
         num_frames=num_frames,
-        num_answers=len(latencies),
-        latency_ms_p50=float(np.percentile(latencies, 50)),
-        latency_ms_p95=float(np.percentile(latencies, 95)),
-        memory_mb=[round(value, 1) for value in meter.memory_mb],
-        memory_growth_mb=float(np.median(settled[-quarter:]) - np.median(settled[:quarter])),
+        latencies_ms=tuple((states[stamp] - images[stamp]) * 1e-6 for stamp in states if stamp in images),
+        memory_mb=tuple(settled),
         cpu_share=(meter.cpu_s[-1] - meter.cpu_s[0]) / ((len(meter.cpu_s) - 1) * SAMPLE_PERIOD_S),
     )
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0, help="length of the walk (default: 60)")
+def localizer_steps_ms(folder: Path, walk: ApartmentWalk) -> list[float]:
+    """What the localizer itself takes for some frames of the walk, in this process."""
+    localizer = load_localizer(folder / "map.xover", XoverSettings())
+    indices = range(0, len(walk), max(1, len(walk) // NUM_STEPS))
+    return [localizer.process(walk.item(index).frame).latency_ms for index in indices][WARM_UP:]
+
+
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """Prepare, play, and compare with the localizer alone."""
+    try:
+        check_ros()
+    except XoverError as error:
+        yield NotMeasured(area=AREA, name="everything", reason=str(error))
+        return
+    seconds = args.seconds or args.effort.pick(20.0, 60.0, 600.0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        walk = prepare(folder, seconds, args.rate_hz)
+        steps = localizer_steps_ms(folder, walk)
+        costs = play_and_collect(folder, seconds, len(walk))
+    yield from rows(costs, steps, args.rate_hz)
+
+
+def rows(costs: NodeCosts, steps_ms: Sequence[float], rate_hz: float) -> Iterator[Measurement]:
+    """The numbers beside the localizer's own, and beside what was played."""
+    for percent in (50, 95):
+        yield Measurement(
+            area=AREA, name=f"image received to state received, p{percent}", unit="ms",
+            value=percentile(costs.latencies_ms, percent),
+            baseline="localizer alone", baseline_value=percentile(steps_ms, percent),
+        )  # fmt: skip
+    num_answers = len(costs.latencies_ms)
+    yield Measurement(
+        area=AREA, name="frames answered", unit="frames", value=num_answers,
+        baseline=f"played at {rate_hz:g} Hz", baseline_value=costs.num_frames,
+    )  # fmt: skip
+    yield Measurement(
+        area=AREA, name="processor", unit="cores", value=costs.cpu_share, baseline="one core", baseline_value=1.0
+    )
+    quarter = max(1, len(costs.memory_mb) // 4)
+    yield Measurement(
+        area=AREA, name="memory in the last quarter", unit="MB",
+        value=float(np.median(costs.memory_mb[-quarter:])),
+        baseline="in the first quarter", baseline_value=float(np.median(costs.memory_mb[:quarter])),
+        note=f"without the first {SETTLING_SAMPLES * SAMPLE_PERIOD_S:g} s",
+    )  # fmt: skip
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What is played."""
+    parser.add_argument("--seconds", type=float, help="length of the walk (default: 20, 60, 600 by effort)")
     parser.add_argument("--rate-hz", type=float, default=10.0, help="frames per second (default: 10)")
-    parser.add_argument("--json", type=Path, default=Path("runs/bench_node.json"), help="where the numbers go")
-    args = parser.parse_args()
-    check_ros()
-    costs = measure(args.seconds, args.rate_hz)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(asdict(costs), indent=1) + "\n", encoding="utf-8")
-    print(f"frames played at {costs.rate_hz:g} Hz      {costs.num_frames}")
-    print(f"answered                     {costs.num_answers}")
-    print(f"latency p50 / p95            {costs.latency_ms_p50:.0f} ms / {costs.latency_ms_p95:.0f} ms")
-    print(f"memory, and its growth       {costs.memory_mb[-1]:.0f} MB, {costs.memory_growth_mb:+.1f} MB")
-    print(f"processor, 1 = one core      {costs.cpu_share:.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_section(__doc__, measure, add_arguments))
