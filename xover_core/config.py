@@ -8,12 +8,15 @@ Order of precedence: default < preset < user file < explicit flag, launch argume
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from xover_core.errors import ConfigError
 
 _MIN_SCORE_TEMPERATURE = 1e-4
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+_ENGINE_AXES = re.compile(r"(\w+=\d+:\d+:\d+(, *(?=\w)|$))*")
 
 
 def setting(
@@ -51,6 +54,51 @@ def _check_value(group: str, spec: dataclasses.Field[Any], value: Any) -> None:
         raise ConfigError(f"{where}: expected one of {', '.join(choices)}, got {value!r}.")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         raise ConfigError(f"{where}: expected a value in [{low}, {high}], got {value!r}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferenceSettings(Settings):
+    """What runs the networks."""
+
+    backend: str = setting(
+        "auto",
+        "library that runs the networks; auto takes the fastest that is there, and says which",
+        choices=("auto", "torch", "torch-compiled", "torch-cuda-graphs", "onnxruntime", "openvino", "tensorrt"),
+    )
+    device: str = setting("auto", "where networks run: auto = a GPU where there is one, cpu, or cuda:0 and so on")
+    precision: str = setting(
+        "auto",
+        "numbers that networks compute in; auto = fp16 on a GPU where a network is made for it, else fp32",
+        choices=("auto", "fp32", "fp16", "int8"),
+    )
+    num_threads: int = setting(
+        0, "threads of one network on the CPU; 0 = $OMP_NUM_THREADS, else one for each core", minimum=0, maximum=1024
+    )
+    cache_folder: str = setting(
+        "", "engines and other files that are made on this machine are kept here; empty = $XDG_CACHE_HOME/xover"
+    )
+    engine_axes: str = setting(
+        "",
+        "lengths that a TensorRT engine is built for, as rows=30:30:60, cols=40:40:80 (least:usual:most); of axes that"
+        " are not named, those of the inputs that come",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the fields.
+
+        Raises:
+            ConfigError: a value out of range, or a text that cannot be read.
+        """
+        Settings.__post_init__(self)
+        if not _DEVICE.fullmatch(self.device):
+            raise ConfigError(
+                f"setting InferenceSettings.device: expected auto, cpu or cuda:0 and so on, got {self.device!r}."
+            )
+        if not _ENGINE_AXES.fullmatch(self.engine_axes):
+            raise ConfigError(
+                "setting InferenceSettings.engine_axes: expected axes as rows=30:30:60, cols=40:40:80, got"
+                f" {self.engine_axes!r}."
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +234,9 @@ class MatchingSettings(Settings):
         minimum=0.0,
     )
     max_matches: int = setting(400, "matches kept per keyframe, most similar first", minimum=5)
+    device_cache_mb: float = setting(
+        256.0, "where a GPU matches: its memory for descriptors of keyframes, MB; last used stay", minimum=0.0
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,4 +304,5 @@ class XoverSettings(Settings):
     solver: SolverSettings = field(default_factory=SolverSettings)
     verification: VerificationSettings = field(default_factory=VerificationSettings)
     decision: DecisionSettings = field(default_factory=DecisionSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
     random_seed: int = setting(0, "seed of every random draw", minimum=0)

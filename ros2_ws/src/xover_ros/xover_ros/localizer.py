@@ -269,7 +269,8 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
     # Diagnostics.
 
     def _describe_work(self) -> StatusLine:
-        values: dict[str, object] = {"map_file": self._settings.map_file, "backend": self._settings.backend}
+        backend = self._core_settings.inference.backend
+        values: dict[str, object] = {"map_file": self._settings.map_file, "backend": backend}
         if self._outputs is not None:
             values |= self._outputs.describe_map()
         if self._last is None:

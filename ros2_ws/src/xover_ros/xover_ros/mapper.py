@@ -151,7 +151,7 @@ class Mapper(FrameNode[MapperNodeSettings]):
             "keyframes": self._num_keyframes,
             "unfinished": self._has_unfinished,
             "model": self._core_settings.encoder.model,
-            "backend": self._settings.backend,
+            "backend": self._core_settings.inference.backend,
         }
         return StatusLine(name="mapping", level=OK if self._num_keyframes else WARN, message=message, values=values)
 

@@ -18,9 +18,10 @@ LOCALIZER_CORE_GROUPS = (
     "solver",
     "verification",
     "decision",
+    "inference",
     "random_seed",
 )
-MAPPER_CORE_GROUPS = ("encoder", "scene_encoder", "mapping", "random_seed")
+MAPPER_CORE_GROUPS = ("encoder", "scene_encoder", "mapping", "inference", "random_seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +65,6 @@ class LocalizerNodeSettings(InputSettings):
     update_min_d: float = setting(0.25, "once localized, process a frame after moving this far, m", minimum=0.0)
     update_min_a: float = setting(0.2, "... or turning this far, rad", minimum=0.0, maximum=3.15)
     update_max_s: float = setting(2.0, "... or after this long without either, s; 0: never", minimum=0.0)
-    backend: str = setting("auto", "runtime of the models; auto is ONNX Runtime, else torch", choices=("auto",))
-    device: str = setting("auto", "where models run; only the CPU so far", choices=("auto", "cpu"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +77,6 @@ class MapperNodeSettings(InputSettings):
         "pose_in", "geometry_msgs/PoseStamped of base_frame_id in global_frame_id; empty: that pose comes by TF"
     )
     finish_on_shutdown: bool = setting(True, "finish the map (landmarks, scenes, whitening) before the node ends")
-    backend: str = setting("auto", "runtime of the models; auto is ONNX Runtime, else torch", choices=("auto",))
-    device: str = setting("auto", "where models run; only the CPU so far", choices=("auto", "cpu"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,12 @@ from xover_core.config_io import flatten, override
 from xover_core.errors import ConfigError
 
 # core settings that have a short name at other localizers: core key -> parameter
-SHORT_NAMES = {"encoder.model": "model", "mapping.map_budget_mb": "map_budget_mb"}
+SHORT_NAMES = {
+    "encoder.model": "model",
+    "mapping.map_budget_mb": "map_budget_mb",
+    "inference.backend": "backend",
+    "inference.device": "device",
+}
 _MAX_INT64 = 2**63 - 1
 _ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
 
