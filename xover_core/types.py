@@ -7,6 +7,7 @@ are optical: x right, y down, z forward. A pixel's centre has integer coordinate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 
@@ -128,12 +129,12 @@ class PatchFeatures:
         grid_shape: (rows, cols); N = rows * cols.
         keypoints_px: (N, 2) float32 patch centres (u, v) in the pixels of the image that was given.
         descriptors: for each scale (N, D) float32 of L2 norm 1, or less where a patch is less distinctive; a row of
-            zeros where it has no content.
+            zeros where it has no content. Those that lie on a GPU are copied from there when one is asked for.
     """
 
     grid_shape: tuple[int, int]
     keypoints_px: Float32Array
-    descriptors: tuple[Float32Array, ...]
+    descriptors: Sequence[Float32Array]
 
     @property
     def finest(self) -> Float32Array:
