@@ -16,6 +16,7 @@ from xover_core.evaluation.records import PoseDifference, QueryRecord
 from xover_core.evaluation.replay import ReplayedQuery
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.transforms import exp_se3, make_pose
+from xover_core.landmark_map.landmark_blocks import ResidentBlocks
 from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader
 from xover_core.types import (
     CameraIntrinsics,
@@ -123,15 +124,17 @@ def small_map(intrinsics: CameraIntrinsics, random: np.random.Generator) -> Land
         ),
         scenes=(Scene(scene_id=1, center_map=np.zeros(3), room="test room"),),
         keyframes=tuple(_keyframe(i, T, intrinsics, random) for i, T in enumerate(poses, start=1)),
-        landmarks=Landmarks(
-            landmark_ids=np.arange(4),
-            scene_ids=np.ones(4, np.int64),
-            positions_map=random.uniform(-2, 2, size=(4, 3)),
-            radius=0.2,
-            embeddings=np.ones((4, 8), np.float16) / np.float16(np.sqrt(8)),
-            scores=np.ones(4, np.float32),
-            observation_offsets=np.zeros(5, np.int64),
-            observations=np.zeros((0, 2), np.int64),
+        blocks=ResidentBlocks(
+            Landmarks(
+                landmark_ids=np.arange(4),
+                scene_ids=np.ones(4, np.int64),
+                positions_map=random.uniform(-2, 2, size=(4, 3)),
+                radius=0.2,
+                embeddings=np.ones((4, 8), np.float16) / np.float16(np.sqrt(8)),
+                scores=np.ones(4, np.float32),
+                observation_offsets=np.zeros(5, np.int64),
+                observations=np.zeros((0, 2), np.int64),
+            )
         ),
         size_bytes=1_000_000,
     )

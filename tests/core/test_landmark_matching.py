@@ -11,7 +11,7 @@ from localization_cases import LARGE_CAMERA, T_MAP_QUERY, room_query
 
 from xover_core.config import MatchingSettings, SolverSettings
 from xover_core.geometry.transforms import pose_error, transform_points
-from xover_core.landmark_map.landmark_map import empty_landmarks, take_landmarks
+from xover_core.landmark_map.landmark_arrays import empty_landmarks, take_landmarks
 from xover_core.localization.landmark_matching import LandmarkMatcher
 from xover_core.types import Landmarks
 

@@ -11,7 +11,7 @@ from box_room import HALF_SIZE, look_at, room_keyframe
 
 from xover_core.config import MappingSettings
 from xover_core.errors import ConfigError
-from xover_core.landmark_map.landmark_map import concatenate_landmarks, take_landmarks
+from xover_core.landmark_map.landmark_arrays import concatenate_landmarks, take_landmarks
 from xover_core.landmark_map.landmark_selection import build_landmarks, select_spread
 from xover_core.types import Keyframe, Landmarks
 

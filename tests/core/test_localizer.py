@@ -16,7 +16,8 @@ from xover_core.encoders.factory import make_encoder
 from xover_core.errors import MapFormatError, ModelError
 from xover_core.geometry.camera import resize_intrinsics
 from xover_core.geometry.transforms import make_pose, pose_error
-from xover_core.landmark_map.landmark_map import empty_landmarks
+from xover_core.landmark_map.landmark_arrays import empty_landmarks
+from xover_core.landmark_map.landmark_blocks import ResidentBlocks
 from xover_core.landmark_map.map_builder import open_map_builder
 from xover_core.landmark_map.map_storage import MapStorage, new_header
 from xover_core.localization.localizer import Localizer, load_localizer
@@ -294,7 +295,7 @@ def make_localizer(localizer, **changes) -> Localizer:
 
 def test_a_map_without_landmarks_works(localizer, easy):
     model = localizer.landmark_map.header.model
-    bare = make_localizer(localizer, landmarks=empty_landmarks(model.descriptor_dim, model.radii[0]))
+    bare = make_localizer(localizer, blocks=ResidentBlocks(empty_landmarks(model.descriptor_dim, model.radii[0])))
     assert is_near(bare.localize_image(easy.frame), easy)
 
 
@@ -310,7 +311,9 @@ def test_a_map_whose_keyframes_have_no_depth_gives_no_pose(localizer, easy):
         for k in localizer.landmark_map.keyframes
     )
     model = localizer.landmark_map.header.model
-    blind = make_localizer(localizer, keyframes=flat, landmarks=empty_landmarks(model.descriptor_dim, model.radii[0]))
+    blind = make_localizer(
+        localizer, keyframes=flat, blocks=ResidentBlocks(empty_landmarks(model.descriptor_dim, model.radii[0]))
+    )
     for frame in (easy.frame, dataclasses.replace(easy.frame, depth=None)):
         assert blind.localize_image(frame).hypotheses == ()
 

@@ -13,7 +13,7 @@ from box_room import MODEL, look_at, new_storage, room_keyframe
 
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM
 from xover_core.errors import MapFormatError, SensorDataError
-from xover_core.landmark_map.landmark_map import empty_landmarks
+from xover_core.landmark_map.landmark_arrays import empty_landmarks
 from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.landmark_map.scene_data import (
     MAX_FLOORPLAN_PX,

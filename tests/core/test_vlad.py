@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xover_core.localization.vlad import assign_words, encode_vlad, fit_vocabulary
+from xover_core.landmark_map.vlad import assign_words, encode_vlad, fit_vocabulary
 
 # float32 sums of some hundred values
 TOLERANCE = 1e-5

@@ -14,7 +14,7 @@ from xover_ros.message_conversions import byte_array
 from xover_ros.point_clouds import colored_points
 
 from xover_core.errors import SensorDataError
-from xover_core.landmark_map.landmark_map import empty_landmarks
+from xover_core.landmark_map.landmark_arrays import empty_landmarks
 
 POINTS = np.array([[0.5, 1.0, 2.0], [3.5, -1.0, 0.25], [0.0, 0.0, 1.0], [9.0, 8.0, 7.0]])
 COLORS = np.array([[255, 0, 10], [1, 2, 3], [0, 0, 255], [200, 100, 50]], np.uint8)

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.errors import MapFormatError
+from xover_core.landmark_map.keyframe_signatures import StoredSignatures
+from xover_core.landmark_map.landmark_blocks import LandmarkBlocks
 from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
@@ -48,67 +50,27 @@ class LandmarkMap:
     Attributes:
         header: identity and model.
         scenes: ordered by id.
-        keyframes: ordered by id, which is the order of mapping.
-        landmarks: none before the first `MapBuilder.finish`.
+        keyframes: ordered by id, which is the order of mapping; of a large map they are read when they are asked for.
+        blocks: landmarks by scene; none before the first `MapBuilder.finish`.
         size_bytes: of the file that it was read from.
         scene_embeddings: of scenes in whatever modalities they have, by scene.
         scene_views: (E,) description of each keyframe that has one by the scene encoder, by its id.
+        signatures: what keyframes are retrieved by, as it is stored; None where the map is small enough to make it.
     """
 
     header: MapHeader
     scenes: tuple[Scene, ...]
-    keyframes: tuple[Keyframe, ...]
-    landmarks: Landmarks
+    keyframes: Sequence[Keyframe]
+    blocks: LandmarkBlocks
     size_bytes: int
     scene_embeddings: tuple[SceneEmbedding, ...] = ()
     scene_views: Mapping[int, NDArray[np.float16]] = field(default_factory=dict)
+    signatures: StoredSignatures | None = None
 
-
-def empty_landmarks(descriptor_dim: int, radius: float) -> Landmarks:
-    """Landmarks with M = 0."""
-    return Landmarks(
-        landmark_ids=np.zeros(0, np.int64),
-        scene_ids=np.zeros(0, np.int64),
-        positions_map=np.zeros((0, 3)),
-        radius=radius,
-        embeddings=np.zeros((0, descriptor_dim), np.float16),
-        scores=np.zeros(0, np.float32),
-        observation_offsets=np.zeros(1, np.int64),
-        observations=np.zeros((0, 2), np.int64),
-    )
-
-
-def take_landmarks(landmarks: Landmarks, rows: NDArray[np.int64]) -> Landmarks:
-    """The landmarks at the given rows, in that order, with their observations."""
-    counts = np.diff(landmarks.observation_offsets)[rows]
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    starts = np.repeat(landmarks.observation_offsets[:-1][rows] - offsets[:-1], counts)
-    return Landmarks(
-        landmark_ids=landmarks.landmark_ids[rows],
-        scene_ids=landmarks.scene_ids[rows],
-        positions_map=landmarks.positions_map[rows],
-        radius=landmarks.radius,
-        embeddings=landmarks.embeddings[rows],
-        scores=landmarks.scores[rows],
-        observation_offsets=offsets,
-        observations=landmarks.observations[np.arange(offsets[-1]) + starts],
-    )
-
-
-def concatenate_landmarks(parts: Sequence[Landmarks]) -> Landmarks:
-    """Join landmarks of the same radius; at least one part."""
-    sizes = np.cumsum([0] + [len(part.observations) for part in parts])
-    offsets = [part.observation_offsets[1:] + start for part, start in zip(parts, sizes, strict=False)]
-    return Landmarks(
-        landmark_ids=np.concatenate([part.landmark_ids for part in parts]),
-        scene_ids=np.concatenate([part.scene_ids for part in parts]),
-        positions_map=np.concatenate([part.positions_map for part in parts]),
-        radius=parts[0].radius,
-        embeddings=np.concatenate([part.embeddings for part in parts]),
-        scores=np.concatenate([part.scores for part in parts]),
-        observation_offsets=np.concatenate([np.zeros(1, np.int64), *offsets]),
-        observations=np.concatenate([part.observations for part in parts]),
-    )
+    @property
+    def landmarks(self) -> Landmarks:
+        """All landmarks together; of a large map, read from the file each time."""
+        return self.blocks.all()
 
 
 def check_model(header: MapHeader, model: ModelInfo, where: str) -> None:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from xover_core.config import MappingSettings
+from xover_core.landmark_map.landmark_arrays import empty_landmarks, take_landmarks
 from xover_core.landmark_map.landmark_fusion import FusedLandmarks, concatenate_fused, fuse_block
-from xover_core.landmark_map.landmark_map import empty_landmarks, take_landmarks
 from xover_core.landmark_map.landmark_scoring import score_block
 from xover_core.landmark_map.patch_cloud import PatchCloud, blocks_of, make_patch_cloud
 from xover_core.types import Float32Array, Keyframe, Landmarks

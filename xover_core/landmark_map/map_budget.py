@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from xover_core.landmark_map.covisibility import CovisibilityGraph
-from xover_core.landmark_map.landmark_map import take_landmarks
+from xover_core.landmark_map.landmark_arrays import take_landmarks
 from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.types import Landmarks
 

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.errors import MapFormatError
-from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader, take_landmarks
+from xover_core.landmark_map.landmark_arrays import take_landmarks
+from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader
 from xover_core.landmark_map.map_connection import MapConnection, create_file, map_errors, open_file
 from xover_core.landmark_map.map_schema import SCHEMA_VERSION
 from xover_core.landmark_map.map_tables import MapTables

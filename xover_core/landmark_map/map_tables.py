@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 import xover_core
 from xover_core.landmark_map import map_rows
-from xover_core.landmark_map.landmark_map import (
-    LandmarkMap,
-    MapHeader,
-    concatenate_landmarks,
-    empty_landmarks,
-)
+from xover_core.landmark_map.landmark_arrays import concatenate_landmarks, empty_landmarks
+from xover_core.landmark_map.landmark_blocks import ResidentBlocks
+from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader
 from xover_core.landmark_map.map_schema import APPLICATION_ID, CREATE_STATEMENTS, PATCH_MODEL_ROLE, SCHEMA_VERSION
 from xover_core.landmark_map.scene_tables import SceneTables
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
@@ -77,13 +74,13 @@ class MapTables:
 
     def read_map(self, header: MapHeader, size_bytes: int) -> LandmarkMap:
         """Everything; needs a transaction around it, since it goes through several tables."""
-        dim = header.model.descriptor_dim
+        dim, radius = header.model.descriptor_dim, header.model.radii[0]
         blocks = list(self.read_landmark_blocks(dim))
         return LandmarkMap(
             header=header,
             scenes=self.read_scenes(),
             keyframes=tuple(self.read_keyframes(dim)),
-            landmarks=concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, header.model.radii[0]),
+            blocks=ResidentBlocks(concatenate_landmarks(blocks) if blocks else empty_landmarks(dim, radius)),
             size_bytes=size_bytes,
             scene_embeddings=self._scenes.read_embeddings(),
             scene_views=self._scenes.read_views(),

@@ -9,7 +9,7 @@ import numpy as np
 
 from xover_core.config import RetrievalSettings
 from xover_core.localization.keyframe_store import StoredView
-from xover_core.localization.vlad import encode_vlad, fit_vocabulary
+from xover_core.landmark_map.vlad import encode_vlad, fit_vocabulary
 from xover_core.types import Float32Array, Scene, SceneMatch
 
 # More descriptors than this do not change the vocabulary, only the time to fit it.

@@ -19,7 +19,7 @@ from xover_core.errors import SensorDataError
 from xover_core.evaluation.protocols.cloud_views import render_cloud
 from xover_core.evaluation.protocols.patch_sources import root_sift
 from xover_core.evaluation.protocols.scan_inputs import choose_views, cloud_of
-from xover_core.localization.vlad import encode_vlad, fit_vocabulary
+from xover_core.landmark_map.vlad import encode_vlad, fit_vocabulary
 from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 # Cells of L, a and b: lightness is the least stable of them.
