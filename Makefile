@@ -32,8 +32,8 @@ lint: env ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: env ## what mapping and localizing cost; tables here, JSON in runs/
-	set -e; for benchmark in benchmarks/bench_*.py; do $(BIN)/python $$benchmark; done
+bench: env ## what everything costs beside something simpler; table here, JSON in runs/bench.json (BENCH=--quick, --full)
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 clean: ## remove results and build trees, keep the virtual environment
 	rm -rf build dist *.egg-info demo_output runs .pytest_cache .mypy_cache .ruff_cache \

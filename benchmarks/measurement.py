@@ -15,8 +15,8 @@ Each `bench_*.py` is a section: a generator of measurements, and one line that m
     if __name__ == "__main__":
         sys.exit(run_section(__doc__, measure))
 
-`timing.py` has the clocks, `section.py` the command, `bench_run.py` the files, `tables.py` the tables, `own_process.py`
-what needs a process of its own, and `run_all.py` runs all sections.
+`timing.py` has the clocks, `section.py` the command, `run_results.py` the files, `tables.py` the tables,
+`own_process.py` what needs a process of its own, and `run_all.py` runs all sections.
 """
 
 from __future__ import annotations

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TypeVar
 
-from bench_run import BenchRun, SectionResult, write_run
 from environment import find_environment
 from measurement import Measurement, NotMeasured, Row
+from run_results import BenchRun, SectionResult, write_run
 from tables import cells, markdown_table, plain_table
 
 T = TypeVar("T")
@@ -35,21 +35,18 @@ class Effort(enum.Enum):
         return {Effort.QUICK: quick, Effort.NORMAL: normal, Effort.FULL: full}[self]
 
 
-def run_section(
-    description: str | None, measure: Measure, add_arguments: AddArguments | None = None, *, file: str = sys.argv[0]
-) -> int:
+def run_section(description: str | None, measure: Measure, add_arguments: AddArguments | None = None) -> int:
     """Parse the command line, measure, print a table, write JSON.
 
     Args:
         description: of the command, the docstring of its module.
         measure: gives rows one after the other; takes the parsed arguments, of which `effort` is an `Effort`.
         add_arguments: adds those that only this section has.
-        file: of the section, `bench_NAME.py`.
 
     Returns:
         Exit code: 1 when `measure` raised something; what it gave before is written and printed.
     """
-    name = Path(file).stem.removeprefix(PREFIX)
+    name = Path(sys.argv[0]).stem.removeprefix(PREFIX)
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_effort(parser)
     parser.add_argument("--json", type=Path, default=Path(f"runs/bench_{name}.json"), help="default: %(default)s")
@@ -73,16 +70,16 @@ def add_effort(parser: argparse.ArgumentParser) -> None:
 
 
 def collect(name: str, measure: Measure, args: argparse.Namespace) -> SectionResult:
-    """All rows of a section; an exception ends it and is told of in the result and on the standard error."""
+    """All rows of a section; what ended it early is told of in the result and on the standard error."""
     rows: list[Row] = []
     start, error = time.monotonic(), ""
     try:
         for row in measure(args):
             rows.append(row)
             _show_progress(row)
-    except Exception as exception:
+    except (Exception, KeyboardInterrupt) as exception:
         traceback.print_exc()
-        error = f"{type(exception).__name__}: {exception}"
+        error = f"{type(exception).__name__}: {exception}".removesuffix(": ")
     return SectionResult(
         name=name,
         seconds=round(time.monotonic() - start, 1),

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench_run import BenchRun, SectionResult
 from measurement import Measurement
+from run_results import BenchRun, SectionResult
 
 HEADER = ("what", "value", "unit", "baseline", "its value", "ratio", "note")
 NUMBERS = (1, 4, 5)
