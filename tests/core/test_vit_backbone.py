@@ -182,3 +182,42 @@ def test_without_the_library_a_sentence_says_what_to_install(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(BackendUnavailableError, match=r"pip install \"xover\[vit\]\""):
         VitBackbone(TINY_DINO)
+
+
+@pytest.mark.usefixtures("_transformers")
+def test_position_embeddings_are_made_once_for_a_few_grids(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    resize = VitBackbone._resize_positions
+
+    def counting_resize(self: VitBackbone, rows: int, cols: int) -> torch.Tensor:
+        made.append((rows, cols))
+        return resize(self, rows, cols)
+
+    monkeypatch.setattr(VitBackbone, "_resize_positions", counting_resize)
+    backbone = VitBackbone(TINY_DINO)
+    for _ in range(2):
+        for rows in range(2, 12):
+            backbone.position_embedding(rows, 5)
+    # ten grids, of which eight are kept
+    assert len(made) == 10 + 2
+    assert backbone.position_embedding(2, 5) is backbone.position_embedding(2, 5)
+    assert not any("positions" in key and "kept" in key for key in backbone.state_dict())
+
+
+@pytest.mark.usefixtures("_transformers")
+def test_new_weights_and_another_precision_have_their_own_position_embedding() -> None:
+    backbone, other = VitBackbone(TINY_DINO), VitBackbone(TINY_DINO)
+    before = backbone.position_embedding(3, 5)
+    backbone.load_state_dict(other.state_dict())
+    torch.testing.assert_close(backbone.position_embedding(3, 5), other.position_embedding(3, 5), rtol=0, atol=0)
+    assert not torch.equal(backbone.position_embedding(3, 5), before)
+    assert backbone.half().position_embedding(3, 5).dtype == torch.float16
+
+
+@pytest.mark.usefixtures("_transformers")
+def test_a_traced_network_keeps_nothing() -> None:
+    backbone = VitBackbone(TINY_DINO)
+    images = torch.randn(2, 3, 24, 40)
+    traced = torch.export.export(backbone, (images,), strict=False).module()
+    assert not backbone._kept_positions
+    torch.testing.assert_close(traced(images), backbone(images), rtol=TOLERANCE, atol=TOLERANCE)

@@ -8,7 +8,7 @@ final norm are not made at all. CrossOver reads the values of block 31's attenti
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,8 @@ from xover_core.errors import BackendUnavailableError, ModelError, SensorDataErr
 # moves it by up to that much. Their weights, and the heads on them, have seen no other.
 PUBLISHED_POSITION_OFFSET = 0.1
 FAMILIES = ("dino", "dinov2")
+# Grids whose position embedding is kept; a camera has one. Of ViT-B/8 at 256x320 it takes 4 MB.
+_MAX_KEPT_GRIDS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ class VitBackbone(nn.Module):
         self.layers = model.layers if shape.family == "dino" else model.encoder.layer
         self.shape = shape
         self.position_offset = position_offset
+        self._kept_positions: dict[tuple[object, ...], Tensor] = {}
+        self.register_load_state_dict_post_hook(_forget_positions)  # type: ignore[no-untyped-call]
         self.requires_grad_(False)
         self.eval()
 
@@ -164,7 +168,26 @@ class VitBackbone(nn.Module):
         return tokens + self.position_embedding(height // self.patch_size, width // self.patch_size)
 
     def position_embedding(self, rows: int, cols: int) -> Tensor:
-        """(1, 1 + rows * cols, C) position embedding, resized bicubically to the grid."""
+        """(1, 1 + rows * cols, C) position embedding, resized bicubically to the grid; made once for the first grids.
+
+        What is kept is never dropped, since a recorded CUDA graph goes on reading it.
+        """
+        if torch.compiler.is_compiling():
+            # lengths may be symbols there
+            return self._resize_positions(rows, cols)
+        positions = self.embeddings.position_embeddings
+        key = (rows, cols, self.position_offset, positions.dtype, positions.device)
+        if key in self._kept_positions:
+            return self._kept_positions[key]
+        resized = self._resize_positions(rows, cols)
+        # memory that is taken while a CUDA graph is recorded belongs to that graph
+        is_recorded = positions.is_cuda and torch.cuda.is_current_stream_capturing()
+        if len(self._kept_positions) < _MAX_KEPT_GRIDS and not is_recorded:
+            self._kept_positions[key] = resized
+        return resized
+
+    def _resize_positions(self, rows: int, cols: int) -> Tensor:
+        """See `position_embedding`."""
         embedding: Tensor = self.embeddings.position_embeddings
         side = self.shape.trained_size // self.patch_size
         if (rows, cols) == (side, side):
@@ -174,6 +197,11 @@ class VitBackbone(nn.Module):
         # in float32: half precision would move the embedding
         resized = nn.functional.interpolate(grid.float(), scale_factor=factors, mode="bicubic", align_corners=False)
         return torch.cat([embedding[:, :1], resized.to(embedding.dtype).flatten(2).transpose(1, 2)], dim=1)
+
+
+def _forget_positions(backbone: nn.Module, _: object) -> None:
+    """Other weights, other embeddings."""
+    cast(VitBackbone, backbone)._kept_positions.clear()
 
 
 def _make_transformers_model(shape: VitShape) -> Any:
