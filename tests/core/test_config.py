@@ -7,9 +7,10 @@ import dataclasses
 
 import pytest
 
-from xover_core.config import EncoderSettings, MatchingSettings, XoverSettings, setting
+from xover_core.config import EncoderSettings, InferenceSettings, MatchingSettings, XoverSettings, setting
 from xover_core.config_io import flatten
 from xover_core.errors import ConfigError
+from xover_core.inference.session import BACKENDS, PRECISIONS
 
 
 def test_every_setting_has_a_text():
@@ -54,3 +55,26 @@ def test_choices():
 def test_settings_cannot_be_changed_silently():
     with pytest.raises(dataclasses.FrozenInstanceError):
         XoverSettings().random_seed = 3
+
+
+def test_backends_and_precisions_are_those_that_sessions_know():
+    choices = {key: spec.metadata["choices"] for key, spec, _ in flatten(InferenceSettings())}
+    assert choices["backend"] == ("auto", *BACKENDS)
+    assert choices["precision"] == ("auto", *PRECISIONS)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1"])
+def test_devices_that_there_may_be(device):
+    assert InferenceSettings(device=device).device == device
+
+
+@pytest.mark.parametrize("device", ["", "gpu", "cuda:", "cuda:x", "cpu:0"])
+def test_what_is_no_device_is_refused(device):
+    with pytest.raises(ConfigError, match=r"InferenceSettings\.device: expected auto, cpu or cuda:0"):
+        InferenceSettings(device=device)
+
+
+@pytest.mark.parametrize("axes", ["rows", "rows=1", "rows=1:2", "rows=1:2:3,", "=1:2:3"])
+def test_axes_that_cannot_be_read_are_refused(axes):
+    with pytest.raises(ConfigError, match=r"engine_axes: expected axes as rows=30:30:60"):
+        InferenceSettings(engine_axes=axes)
