@@ -53,8 +53,8 @@ def require_cuda_torch(devices: Devices) -> Any:
     torch = load_library("torch")
     if not torch.cuda.is_available():
         raise BackendUnavailableError(
-            f"torch {torch.__version__} cannot use {devices[0].name}; install a build of torch for the CUDA version that"
-            " nvidia-smi shows."
+            f"torch {torch.__version__} cannot use {devices[0].name}; install a build of torch for the CUDA version"
+            " that nvidia-smi shows."
         )
     return torch
 

@@ -68,8 +68,8 @@ def pick_device(wanted: str, devices: tuple[CudaDevice, ...]) -> str:
     if index >= len(devices):
         found = ", ".join(f"{CUDA}:{one.index} ({one.name})" for one in devices) or "none"
         raise BackendUnavailableError(
-            f"device {wanted!r}: the driver shows no such GPU, it shows {found}; set inference.device to auto or cpu, or"
-            " see what nvidia-smi says."
+            f"device {wanted!r}: the driver shows no such GPU, it shows {found}; set inference.device to auto or"
+            " cpu, or see what nvidia-smi says."
         )
     return f"{CUDA}:{index}"
 
