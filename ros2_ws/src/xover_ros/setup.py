@@ -34,6 +34,7 @@ setup(
             "mapper = xover_ros.mapper_node:main",
             "bag_player = xover_ros.bag_player:main",
             "demo_recorder = xover_ros.demo_recorder:main",
+            "health = xover_ros.health:main",
         ],
     },
 )
