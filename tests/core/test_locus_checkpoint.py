@@ -147,11 +147,12 @@ def test_safetensors_there_and_back(checkpoint: dict[str, Tensor], backbone: Pub
     files = {0.2: write(tmp_path / "a.pth", checkpoint), 0.6: write(tmp_path / "b.pth", second)}
     network = load_published_locus(files, TINY_DINO)
     save_locus(network, tmp_path / "locus.safetensors")
-    again = load_locus(tmp_path / "locus.safetensors")
-    assert again.radii == network.radii
     images = torch.randn(1, 3, 16, 24)
-    for found, expected in zip(again(images), network(images), strict=True):
-        assert torch.equal(found, expected)
+    for source in (tmp_path / "locus.safetensors", (tmp_path / "locus.safetensors").read_bytes()):
+        again = load_locus(source)
+        assert again.radii == network.radii
+        for found, expected in zip(again(images), network(images), strict=True):
+            assert torch.equal(found, expected)
 
 
 def test_damaged_safetensors(checkpoint: dict[str, Tensor], tmp_path: Path) -> None:
@@ -161,6 +162,8 @@ def test_damaged_safetensors(checkpoint: dict[str, Tensor], tmp_path: Path) -> N
     path.write_bytes(b"nothing of use")
     with pytest.raises(ModelError, match="cannot be read"):
         load_locus(path)
+    with pytest.raises(ModelError, match="weights of mine: cannot be read"):
+        load_locus(path.read_bytes(), "of mine")
     save_file({"a": torch.zeros(1)}, path)
     with pytest.raises(ModelError, match="expected format xover-locus-1, got None"):
         load_locus(path)

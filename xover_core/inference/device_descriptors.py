@@ -8,6 +8,7 @@ from typing import overload
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from xover_core.types import Float32Array
@@ -56,5 +57,11 @@ class DeviceDescriptors(Sequence[Float32Array]):
 
 def finest_on(descriptors: Sequence[Float32Array], device: str) -> Tensor:
     """(N, D) descriptors of the smallest radius on a device; copied there only if they are not there yet."""
-    finest = descriptors.tensor(0) if isinstance(descriptors, DeviceDescriptors) else torch.from_numpy(descriptors[0])
-    return finest.to(device)
+    if isinstance(descriptors, DeviceDescriptors):
+        return descriptors.tensor(0).to(device)
+    return shared_tensor(descriptors[0]).to(device)
+
+
+def shared_tensor(array: NDArray[np.floating]) -> Tensor:
+    """A tensor in the array's own memory; in a copy where that cannot be written to, which torch wants."""
+    return torch.from_numpy(np.require(array, requirements=("C", "W")))

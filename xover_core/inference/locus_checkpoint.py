@@ -20,7 +20,7 @@ from torch import Tensor
 from xover_core.errors import ModelError
 from xover_core.inference.checkpoint_report import CheckpointReport, Shapes, compare_tensors
 from xover_core.inference.vit_weights import make_vit_backbone, published_shapes, to_published, unused_tensors
-from xover_core.inference.weights_file import read_safetensors, read_torch_file
+from xover_core.inference.weights_file import decode_safetensors, read_safetensors, read_torch_file
 from xover_core.networks.locus_head import LocusHead
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork
 from xover_core.networks.vit_backbone import VIT_SHAPES, VitBackbone, VitShape
@@ -105,25 +105,30 @@ def save_locus(network: MultiRadiusEncoderNetwork, path: Path) -> None:
     save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, path, metadata)
 
 
-def load_locus(path: Path) -> MultiRadiusEncoderNetwork:
+def load_locus(source: Path | bytes, where: str = "") -> MultiRadiusEncoderNetwork:
     """Read what `save_locus` wrote.
+
+    Args:
+        source: the file, or its contents.
+        where: what errors call the contents; a file goes by its path.
 
     Raises:
         ModelError: not such a file, damaged, or incomplete.
         BackendUnavailableError: the library `transformers` is missing.
     """
-    tensors, metadata = read_safetensors(path)
+    name = where or (str(source) if isinstance(source, Path) else "in memory")
+    tensors, metadata = read_safetensors(source) if isinstance(source, Path) else decode_safetensors(source, name)
     if metadata.get("format") != FORMAT:
-        raise ModelError(f"weights {path}: expected format {FORMAT}, got {metadata.get('format')}.")
+        raise ModelError(f"weights {name}: expected format {FORMAT}, got {metadata.get('format')}.")
     try:
         shape = VitShape(**json.loads(metadata["backbone"]))
         radii = [float(radius) for radius in json.loads(metadata["radii"])]
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"weights {path}: damaged metadata, {type(error).__name__}: {error}.") from error
+        raise ModelError(f"weights {name}: damaged metadata, {type(error).__name__}: {error}.") from error
     expected = {f"backbone.{key}": size for key, size in published_shapes(shape).items()}
     for index in range(len(radii)):
         expected |= {f"heads.{index}.{key}": size for key, size in _head_shapes(shape).items()}
-    compare_tensors(tensors, expected, {}).require_complete(path)
+    compare_tensors(tensors, expected, {}).require_complete(name)
     heads = {radius: _under(f"heads.{index}.", tensors) for index, radius in enumerate(radii)}
     return _build_network(shape, _under("backbone.", tensors), heads)
 

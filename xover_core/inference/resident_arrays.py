@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from xover_core.inference.device_descriptors import shared_tensor
+
 BYTES_PER_MB = 1_000_000
 
 
@@ -49,7 +51,7 @@ class ResidentArrays:
             The array, which is the caller's to read even when it is crowded out.
         """
         if key not in self._tensors:
-            tensor = torch.from_numpy(np.ascontiguousarray(load())).to(self._dtype).to(self._device)
+            tensor = shared_tensor(load()).to(self._dtype).to(self._device)
             self._tensors[key] = tensor
             self._num_bytes += tensor.nbytes
         self._tensors.move_to_end(key)
