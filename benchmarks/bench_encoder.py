@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from made_up_inputs import HEIGHT, WIDTH, make_frame
 
 from xover_core.config import EncoderSettings
 from xover_core.encoders.compact_encoder import CompactPatchEncoder
@@ -27,10 +28,9 @@ from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.inference.compact_session import OnnxCompactSession, TorchCompactSession
 from xover_core.inference.model_store import load_onnx, load_weights, model_entry
-from xover_core.types import CameraIntrinsics, RgbdFrame
+from xover_core.types import RgbdFrame
 
 BASELINE, COMPACT = "rootsift-pca64", "locus-compact"
-WIDTH, HEIGHT = 320, 240
 WARM_UP = 3
 
 
@@ -89,15 +89,6 @@ def _compact(session: OnnxCompactSession | TorchCompactSession) -> CompactPatchE
     return CompactPatchEncoder(
         name=COMPACT, image_height=HEIGHT, weights_sha256=checksum, session=session, radius=session.radii[0]
     )
-
-
-def make_frame() -> RgbdFrame:
-    """Noise on a slope: the cost does not depend on what is seen."""
-    random = np.random.default_rng(0)
-    depth = np.linspace(1.0, 4.0, WIDTH, dtype=np.float32)[None].repeat(HEIGHT, axis=0)
-    camera = CameraIntrinsics(fx=280.0, fy=280.0, cx=159.5, cy=119.5, width=WIDTH, height=HEIGHT)
-    rgb = random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
-    return RgbdFrame(stamp_ns=0, rgb=rgb, depth=depth, intrinsics=camera)
 
 
 def measure(encoders: dict[str, tuple[PatchEncoder, int]], frame: RgbdFrame, rounds: int) -> list[Cost]:

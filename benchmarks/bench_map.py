@@ -1,169 +1,195 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What a map costs: storing a keyframe with each SQLite journal, mapping a recording, finishing, loading, bytes.
+"""What a map costs: mapping a recording, finishing, loading, bytes, storing a keyframe with each SQLite journal.
 
-    python benchmarks/bench_map.py [RECORDING] [--json runs/bench_map.json]
+    python benchmarks/bench_map.py [RECORDING]
 
-Without a recording, a walk through a procedural apartment is rendered (needs torch; rendering is not timed).
+Without a recording, a walk through a procedural apartment is rendered, which is not timed.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import sqlite3
+import sys
 import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from measurement import Measurement, Row
+from section import run_section
+from timing import Times, latency, time_in_turns, time_once
 
 from xover_core.config import XoverSettings
 from xover_core.datasets.open_sequence import open_sequence
-from xover_core.datasets.rgbd_sequence import RgbdSequence, SequenceItem
+from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.landmark_map import map_rows
 from xover_core.landmark_map.map_builder import MapBuilder, MapSummary, open_map_builder
 from xover_core.landmark_map.map_storage import MapStorage
-from xover_core.types import Keyframe
+from xover_core.localization.localizer import load_localizer
+from xover_core.types import RgbdFrame
 
+BUILDING, LOADING, STORING = "map building", "map loading", "storing a keyframe"
+# the first is what maps use, see docs/map-format.md
 JOURNALS = (("TRUNCATE", "FULL"), ("DELETE", "FULL"), ("WAL", "FULL"), ("WAL", "NORMAL"))
-NUM_STORED = 60
-NUM_FRAMES = 150
+BYTES_PER_PIXEL = 3 + 2
+"""Of a frame as a camera gives it: colour, and depth in millimetres."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
-class MapCosts:
-    """Results for one recording; times in ms unless named otherwise."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapped:
+    """A map that was built, and what each frame took.
 
-    recording: str
-    frames: int
-    keyframes: int
-    landmarks: int
-    scenes: int
-    bytes_total: int
-    bytes_per_keyframe: float
-    skipped_frame_p50: float
-    keyframe_p50: float
-    keyframe_p95: float
-    finish_s: dict[str, float]
-    open_and_check: float
-    load: float
+    Attributes:
+        kept: of frames that became keyframes.
+        skipped: of the others.
+        encoding: encoding a frame and nothing else, after each keyframe.
+        finishing: the end.
+        summary: what is in the map.
+    """
+
+    kept: Times
+    skipped: Times | None
+    encoding: Times
+    finishing: Times
+    summary: MapSummary
 
 
-def make_sequence(recording: Path | None) -> RgbdSequence:
-    """The recording given, or a procedural one."""
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """Build a map, load it, store keyframes."""
+    items = load_recording(args.recording, args.effort.pick(60, 150, 400))
+    rounds = args.effort.pick(3, 7, 15)
+    # beside the results: the usual place for such files may be in memory, where a journal costs nothing
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench_map_", dir=args.json.parent) as name:
+        folder = Path(name)
+        path = folder / "map.xover"
+        yield from rows_of_building(build(items, path), items[0].frame)
+        yield from measure_loading(path, rounds)
+        yield from measure_journals(path, folder, rounds=8 * rounds)
+
+
+def load_recording(recording: Path | None, max_frames: int) -> list[SequenceItem]:
+    """Frames with poses, held in memory so that making them is not timed."""
     if recording is not None:
-        return open_sequence(recording)
-    from xover_core.datasets.procedural.apartment import make_apartment
-    from xover_core.datasets.procedural.apartment_walk import ApartmentWalk
+        return [item for item in open_sequence(recording) if item.T_world_camera is not None][:max_frames]
+    from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 
-    return ApartmentWalk(make_apartment(0), num_frames=NUM_FRAMES)
-
-
-def posed_items(sequence: RgbdSequence) -> Iterator[SequenceItem]:
-    """Frames with a pose."""
-    return (item for item in sequence if item.T_world_camera is not None)
+    return list(ApartmentWalk(make_apartment(0), rate_hz=2.0, num_frames=max_frames))
 
 
-def measure_mapping(sequence: RgbdSequence, path: Path) -> MapCosts:
-    """Map a recording and load the map again."""
+def build(items: Sequence[SequenceItem], path: Path) -> Mapped:
+    """Map a recording; a keyframe's image is encoded once more, for comparison."""
     builder = open_map_builder(path, XoverSettings())
-    taken: list[float] = []
-    skipped: list[float] = []
-    for item in posed_items(sequence):
-        start = time.perf_counter()
-        keyframe = builder.add(item.frame, item.T_world_camera)
-        (skipped if keyframe is None else taken).append(1e3 * (time.perf_counter() - start))
-    summary = builder.finish()
-    builder.storage.close()
-    start = time.perf_counter()
-    storage = MapStorage.open(path)
-    opened = time.perf_counter()
-    storage.load()
-    loaded = time.perf_counter()
-    storage.close()
-    return MapCosts(
-        recording=sequence.name,
-        frames=len(taken) + len(skipped),
-        skipped_frame_p50=float(np.median(skipped or [np.nan])),
-        keyframe_p50=float(np.median(taken)),
-        keyframe_p95=float(np.quantile(taken, 0.95)),
-        open_and_check=1e3 * (opened - start),
-        load=1e3 * (loaded - opened),
-        **_facts(summary),
+    kept, skipped, encoding = [], [], []
+    with builder.storage:
+        # the first pictures that a network sees take longer
+        builder.encoder.encode(items[0].frame)
+        for item in items:
+            keyframe, times = time_once(partial(_add, builder, item))
+            (skipped if keyframe is None else kept).append(times)
+            if keyframe is not None:
+                encoding.append(time_once(partial(builder.encoder.encode, item.frame))[1])
+        summary, finishing = time_once(builder.finish)
+    return Mapped(
+        kept=Times.together(kept),
+        skipped=Times.together(skipped) if skipped else None,
+        encoding=Times.together(encoding),
+        finishing=finishing,
+        summary=summary,
     )
 
 
-def _facts(summary: MapSummary) -> dict[str, object]:
-    """What the summary of a finished map says."""
-    return {
-        "keyframes": summary.num_keyframes,
-        "landmarks": summary.num_landmarks,
-        "scenes": summary.num_scenes,
-        "bytes_total": summary.size_bytes,
-        "bytes_per_keyframe": summary.size_bytes / max(summary.num_keyframes, 1),
-        "finish_s": dict(summary.timings_s),
+def _add(builder: MapBuilder, item: SequenceItem) -> object:
+    """One frame."""
+    assert item.T_world_camera is not None
+    return builder.add(item.frame, item.T_world_camera)
+
+
+def rows_of_building(mapped: Mapped, frame: RgbdFrame) -> Iterator[Row]:
+    """Frames beside their encoding, the end beside all frames, bytes beside those of images."""
+    summary = mapped.summary
+    all_frames_ms = sum(mapped.kept.wall_ms) + (sum(mapped.skipped.wall_ms) if mapped.skipped else 0.0)
+    for percent in (50, 95):
+        yield latency(
+            BUILDING, f"a frame that becomes a keyframe, p{percent}", mapped.kept, "encoding it", mapped.encoding,
+            percent=percent,
+        )  # fmt: skip
+    if mapped.skipped:
+        yield latency(BUILDING, "a frame that does not, p50", mapped.skipped, "encoding one", mapped.encoding)
+    yield Measurement(
+        area=BUILDING, name="finishing the map", value=mapped.finishing.p50 / 1e3, unit="s",
+        baseline="all frames before", baseline_value=all_frames_ms / 1e3,
+        note=f"{summary.num_keyframes} keyframes, {summary.num_landmarks} landmarks, {summary.num_scenes} scenes",
+    )  # fmt: skip
+    yield Measurement(
+        area=BUILDING, name="file, for a keyframe", value=summary.size_bytes / max(summary.num_keyframes, 1) / 1e3,
+        unit="kB", baseline="its colour and depth", baseline_value=BYTES_PER_PIXEL * frame.depth.size / 1e3,
+    )  # fmt: skip
+
+
+def measure_loading(path: Path, rounds: int) -> Iterator[Row]:
+    """Ways to open a map, beside reading the bytes of its file."""
+    settings = XoverSettings()
+    baseline = f"reading its {path.stat().st_size / 1e6:.1f} MB"
+
+    def load() -> None:
+        with MapStorage.open(path) as storage:
+            storage.load()
+
+    def reopen() -> None:
+        open_map_builder(path, settings, append=True).storage.close()
+
+    calls: dict[str, Callable[[], object]] = {
+        baseline: path.read_bytes,
+        "everything in it": load,
+        "a localizer, ready": lambda: load_localizer(path, settings),
+        "ready to append": reopen,
     }
+    times = time_in_turns(calls, rounds, warm_up=1)
+    for name in list(calls)[1:]:
+        yield latency(LOADING, name, times[name], baseline, times[baseline])
 
 
-def measure_journals(keyframe: Keyframe, folder: Path) -> dict[str, dict[str, float]]:
-    """Milliseconds of one transaction with the blobs of a keyframe, for each journal and synchronous mode."""
-    blobs = [map_rows.to_blob(scale, "<f2") for scale in keyframe.descriptors]
+def measure_journals(path: Path, folder: Path, rounds: int) -> Iterator[Row]:
+    """A transaction with the blobs of a keyframe, for each journal and synchronous mode."""
+    with MapStorage.open(path) as storage:
+        keyframe = storage.load().keyframes[0]
+    blobs = [map_rows.to_blob(np.asarray(scale), "<f2") for scale in keyframe.descriptors]
     blobs += [map_rows.pack_points(keyframe.points_camera)[0], keyframe.thumbnail_jpeg]
-    results = {}
-    for journal, synchronous in JOURNALS:
-        file = sqlite3.connect(folder / f"{journal}-{synchronous}.db", isolation_level=None)
-        file.execute(f"PRAGMA journal_mode = {journal}")
-        file.execute(f"PRAGMA synchronous = {synchronous}")
-        file.execute("CREATE TABLE blobs (content BLOB)")
-        times = [_timed_transaction(file, blobs) for _ in range(NUM_STORED)]
+    files = {" ".join(mode): _open(folder, *mode) for mode in JOURNALS}
+    times = time_in_turns({mode: partial(_store, file, blobs) for mode, file in files.items()}, rounds)
+    baseline, *others = files
+    for mode in others:
+        yield latency(STORING, f"{mode}, p50", times[mode], f"{baseline}, as in maps", times[baseline])
+        yield latency(STORING, f"{mode}, p95", times[mode], f"{baseline}, as in maps", times[baseline], percent=95)
+    for file in files.values():
         file.close()
-        quantiles = np.quantile(times, [0.5, 0.95, 1.0])
-        results[f"{journal} {synchronous}"] = dict(zip(("p50", "p95", "max"), quantiles.tolist(), strict=True))
-    return results
 
 
-def _timed_transaction(file: sqlite3.Connection, blobs: list[bytes]) -> float:
-    """Milliseconds to store some blobs."""
-    start = time.perf_counter()
+def _open(folder: Path, journal: str, synchronous: str) -> sqlite3.Connection:
+    """An empty file with a table for blobs."""
+    file = sqlite3.connect(folder / f"{journal}-{synchronous}.db", isolation_level=None)
+    file.execute(f"PRAGMA journal_mode = {journal}")
+    file.execute(f"PRAGMA synchronous = {synchronous}")
+    file.execute("CREATE TABLE blobs (content BLOB)")
+    return file
+
+
+def _store(file: sqlite3.Connection, blobs: list[bytes]) -> None:
+    """One transaction."""
     file.execute("BEGIN IMMEDIATE")
     file.executemany("INSERT INTO blobs VALUES (?)", [(blob,) for blob in blobs])
     file.execute("COMMIT")
-    return 1e3 * (time.perf_counter() - start)
 
 
-def measure_reopening(path: Path) -> float:
-    """Milliseconds until a stored map can be appended to."""
-    start = time.perf_counter()
-    builder: MapBuilder = open_map_builder(path, XoverSettings(), append=True)
-    elapsed = 1e3 * (time.perf_counter() - start)
-    builder.storage.close()
-    return elapsed
-
-
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which recording."""
     parser.add_argument("recording", type=Path, nargs="?", help="folder or bag with poses; default: procedural")
-    parser.add_argument("--json", type=Path, default=Path("runs/bench_map.json"), help="where the results go")
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
-        path = Path(folder) / "map.xover"
-        costs = measure_mapping(make_sequence(args.recording), path)
-        reopening = measure_reopening(path)
-        with MapStorage.open(path) as storage:
-            journals = measure_journals(storage.load().keyframes[0], Path(folder))
-    results = {"mapping": dataclasses.asdict(costs), "reopen_to_append": reopening, "keyframe_transaction": journals}
-    for name, value in results["mapping"].items():
-        print(f"{name:20} {value:.2f}" if isinstance(value, float) else f"{name:20} {value}")
-    print(f"{'reopen_to_append':20} {reopening:.2f}")
-    for mode, times in journals.items():
-        print(f"{mode:20} " + "  ".join(f"{name} {value:.2f} ms" for name, value in times.items()))
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_section(__doc__, measure, add_arguments))

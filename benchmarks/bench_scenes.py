@@ -12,25 +12,23 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
-import os
-import platform
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
-from bench_encoder import HEIGHT, WIDTH, make_frame
+from made_up_inputs import HEIGHT, WIDTH, make_cloud, make_frame
+from measurement import Measurement, Row
+from own_process import run_apart
+from section import run_section
+from timing import latency, time_in_turns
 
 from xover_core.config import SceneBeliefSettings, SceneEncoderSettings
 from xover_core.datasets.procedural import make_apartment
 from xover_core.datasets.procedural.floorplan import draw_floorplan
 from xover_core.encoders.floorplan_raster import rasterize
-from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, SceneEncoder
+from xover_core.encoders.scene_encoder import EMBEDDING_DIM, SceneEncoder
 from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.encoders.text_tokens import tokenise
 from xover_core.evaluation.protocols.classical_scenes import ColorBag
@@ -45,27 +43,6 @@ MODEL = "crossover-light"
 NUM_VIEWS, NUM_POINTS, NUM_SCENES, NUM_MATCHES = 10, 50_000, 10_000, 10
 STORED = (SceneModality.IMAGE, SceneModality.POINT_CLOUD, SceneModality.TEXT, SceneModality.FLOORPLAN)
 TEXT = "A small kitchen with a round table, four wooden chairs and a white fridge beside the window. The door is red."
-# walls, floor and ceiling of a room, a table, a bed, a wardrobe: low and high corner, metres
-BOXES = (
-    ((0.0, 0.0, 0.0), (4.5, 3.8, 2.6)),
-    ((1.8, 1.2, 0.0), (3.2, 2.0, 0.75)),
-    ((0.0, 2.3, 0.0), (2.0, 3.8, 0.5)),
-    ((3.9, 0.3, 0.0), (4.5, 2.1, 2.0)),
-)
-WARM_UP = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """One row: medians in ms, what is allowed on 2 cores, and the median of something simple beside it."""
-
-    name: str
-    goal_ms: float
-    wall_ms: float
-    processor_ms: float
-    baseline: str
-    baseline_ms: float
-    baseline_processor_ms: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,55 +56,32 @@ class Job:
     run_baseline: Callable[[], object]
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=9, help="for each median (default: %(default)s)")
-    parser.add_argument("--json", type=Path, default=Path("runs/bench_scenes.json"), help="default: %(default)s")
-    parser.add_argument("--here", action="store_true", help="measure in this process and print JSON")
-    args = parser.parse_args()
-    if args.here:
-        torch.set_num_threads(args.threads[0])
-        print(json.dumps([dataclasses.asdict(measure(job, args.rounds)) for job in make_jobs()]))
-        return
-    results = {}
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """All rows, for each number of threads in a process of its own."""
     for num_threads in args.threads:
-        results[num_threads] = measure_apart(num_threads, args.rounds)
-        print_table(num_threads, results[num_threads], args.rounds)
-    facts = {"machine": platform.machine(), "cores": os.cpu_count(), "load": os.getloadavg()}
-    costs = {str(number): [dataclasses.asdict(cost) for cost in rows] for number, rows in results.items()}
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps({**facts, "costs": costs}, indent=1) + "\n", encoding="utf-8")
+        rounds = args.effort.pick(3, 9, 15)
+        for row in run_apart(measure_here, threads=num_threads, num_threads=num_threads, rounds=rounds):
+            yield Measurement(**row)
 
 
-def measure_apart(num_threads: int, rounds: int) -> list[Cost]:
-    """All rows, in a process whose libraries have so many threads."""
-    own = [sys.executable, __file__, "--here", "--threads", str(num_threads), "--rounds", str(rounds)]
-    threads = {"OMP_NUM_THREADS": str(num_threads), "OPENBLAS_NUM_THREADS": str(num_threads)}
-    # as the command `xover` has it
-    environment = {"OMP_WAIT_POLICY": "passive", **os.environ, **threads}
-    done = subprocess.run(own, stdout=subprocess.PIPE, text=True, env=environment, check=True)
-    return [Cost(**row) for row in json.loads(done.stdout.splitlines()[-1])]
+def measure_here(num_threads: int, rounds: int) -> list[dict[str, object]]:
+    """All rows as what can be written as JSON, in this process, whose libraries have so many threads."""
+    torch.set_num_threads(num_threads)
+    area = f"scenes, {num_threads} {'thread' if num_threads == 1 else 'threads'}"
+    return [dataclasses.asdict(compare(area, job, rounds)) for job in make_jobs()]
 
 
-def print_table(num_threads: int, costs: list[Cost], rounds: int) -> None:
-    """The rows for people."""
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    print(f"\n{num_threads} threads of {os.cpu_count()} cores, medians of {rounds}, load average {load}")
-    print(f"{'':44s} {'wall ms':>9s} {'CPU ms':>9s} {'goal ms':>8s} {'times':>8s}  the CPU ms of")
-    for cost in costs:
-        ratio = cost.processor_ms / cost.baseline_processor_ms
-        print(
-            f"{cost.name:44s} {cost.wall_ms:9.1f} {cost.processor_ms:9.1f} {cost.goal_ms:8.0f} {ratio:8.2f}"
-            f"  {cost.baseline} ({cost.baseline_processor_ms:.2f})"
-        )
+def compare(area: str, job: Job, rounds: int) -> Measurement:
+    """A job and its baseline in turns."""
+    times = time_in_turns({"own": job.run, "baseline": job.run_baseline}, rounds)
+    goal = f"goal {job.goal_ms:g} ms"
+    return latency(area, job.name, times["own"], job.baseline, times["baseline"], note=goal)
 
 
 def make_jobs() -> list[Job]:
     """Everything that is measured."""
     encoder, colors = make_encoder(), ColorBag()
-    frame, cloud = make_frame(), make_cloud()
+    frame, cloud = make_frame(), make_cloud(NUM_POINTS)
     poses = np.stack([np.eye(4)] * NUM_VIEWS)
     apartment = make_apartment(7, num_rooms=3)
     plan = draw_floorplan(apartment, room_id=apartment.rooms[0].room_id)
@@ -190,47 +144,10 @@ def make_encoder() -> SceneEncoder:
     return encoder
 
 
-def make_cloud() -> ColoredPoints:
-    """Points on the faces of boxes that fill a room, as many on each square metre, 1 cm of noise, colours at random."""
-    rng = np.random.default_rng(0)
-    faces = [(np.array(low), np.array(high), axis) for low, high in BOXES for axis in (0, 1, 2)]
-    areas = np.array([np.prod(np.delete(high - low, axis)) for low, high, axis in faces])
-    counts = rng.multinomial(NUM_POINTS, areas / areas.sum())
-    parts = []
-    for (low, high, axis), count in zip(faces, counts, strict=True):
-        points = rng.uniform(low, high, (count, 3))
-        points[:, axis] = np.where(rng.random(count) < 0.5, low[axis], high[axis])
-        parts.append(points)
-    points = np.concatenate(parts) + rng.normal(0, 0.01, (NUM_POINTS, 3))
-    return ColoredPoints(points=points.astype(np.float32), colors=rng.integers(0, 256, (NUM_POINTS, 3), np.uint8))
-
-
-def measure(job: Job, rounds: int) -> Cost:
-    """A job and its baseline in turns, so that what else the machine does meets both alike."""
-    own, other = [], []
-    for turn in range(WARM_UP + rounds):
-        taken = timed(job.run), timed(job.run_baseline)
-        if turn >= WARM_UP:
-            own.append(taken[0])
-            other.append(taken[1])
-    (wall, processor), (baseline_wall, baseline_processor) = np.median(own, axis=0), np.median(other, axis=0)
-    return Cost(
-        name=job.name,
-        goal_ms=job.goal_ms,
-        wall_ms=float(wall),
-        processor_ms=float(processor),
-        baseline=job.baseline,
-        baseline_ms=float(baseline_wall),
-        baseline_processor_ms=float(baseline_processor),
-    )
-
-
-def timed(run: Callable[[], object]) -> tuple[float, float]:
-    """Wall-clock and processor ms of a call, all threads together."""
-    wall, processor = time.perf_counter(), time.process_time()
-    run()
-    return 1e3 * (time.perf_counter() - wall), 1e3 * (time.process_time() - processor)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Numbers of threads."""
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="default: %(default)s")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_section(__doc__, measure, add_arguments))

@@ -3,59 +3,63 @@
 """Time and peak memory of vectorized smooth AP, value and gradient, against the definition held at once.
 
     python benchmarks/bench_smooth_ap.py [--pairs 10000 100000 1000000] [--positives 0.02] [--threads 1]
-        [--device cpu] [--naive-limit-gb 8] [--json runs/bench_smooth_ap.json]
 
-Each measurement runs in its own process; where other programs run too, the processor time is the one to read. Memory
-is what the process needed at most beyond its inputs; the naive way is left out where it would need more than the limit.
+Each number is from a process of its own. Times are of the processor, since one call has nothing to take turns with.
+Memory is what the process needed at most beyond its inputs. Where the definition would need more than the limit, the
+largest size at which it was measured is the baseline: time and memory should grow as the pairs do.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
+from measurement import Measurement, Row
+from own_process import memory_mb, peak_memory_mb, run_apart
+from section import run_section
+from timing import time_once
 from torch import Tensor
 
 from xover_core.training.smooth_ap import vectorized_smooth_ap
 
+AREA = "smooth AP, value and gradient"
 TEMPERATURE = 0.01
 # float32 arrays of |P| x |universe| that autograd holds at most for the definition below
 NAIVE_ARRAYS = 4
+Cost = dict[str, float]
 
 
-def main() -> None:
-    """Run and print."""
-    args = parse_arguments()
-    if args.measure:
-        print(json.dumps(measure(args.measure, args.pairs[0], args)))
-        return
-    rows = []
-    for num_pairs in args.pairs:
-        for way in ("exact", "naive"):
-            if way == "exact" or naive_bytes(num_pairs, args.positives) < args.naive_limit_gb * 1e9:
-                rows.append(measure_in_process(way, num_pairs, args))
-                print("  ".join(f"{name} {value}" for name, value in rows[-1].items()), flush=True)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps({"torch": torch.__version__, "threads": args.threads, "rows": rows}, indent=1))
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """Both ways at each size."""
+    pairs = args.pairs or args.effort.pick([10_000], [10_000, 100_000], [10_000, 30_000, 100_000, 300_000, 1_000_000])
+    baseline, baseline_cost = "", Cost()
+    for num_pairs in pairs:
+        cost = measure_apart("exact", num_pairs, args)
+        if not baseline or naive_bytes(num_pairs, args.positives) < args.naive_limit_gb * 1e9:
+            yield from rows(num_pairs, cost, "all sigmoids at once", measure_apart("naive", num_pairs, args))
+            baseline, baseline_cost = f"its own for {num_pairs:,}", cost
+        else:
+            yield from rows(num_pairs, cost, baseline, baseline_cost)
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, nargs="+", default=[10_000, 30_000, 100_000, 300_000, 1_000_000])
-    parser.add_argument("--positives", type=float, default=0.02, help="share of the pairs")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--naive-limit-gb", type=float, default=8.0)
-    parser.add_argument("--json", type=Path, default=Path("runs/bench_smooth_ap.json"))
-    parser.add_argument("--measure", choices=("exact", "naive"), help=argparse.SUPPRESS)
-    return parser.parse_args()
+def measure_apart(way: str, num_pairs: int, args: argparse.Namespace) -> Cost:
+    """Call `measure_here` in a fresh process, whose memory nothing else has touched."""
+    where = {"threads": args.threads, "device": args.device}
+    cost: Cost = run_apart(measure_here, way=way, num_pairs=num_pairs, share=args.positives, **where)
+    return cost
+
+
+def rows(num_pairs: int, cost: Cost, baseline: str, baseline_cost: Cost) -> Iterator[Measurement]:
+    """Time and memory of one size."""
+    note = f"value {cost['value']:.7f} against {baseline_cost['value']:.7f}"
+    for key, what, unit in (("processor_ms", "processor time", "ms"), ("peak_mb", "memory", "MB")):
+        yield Measurement(
+            area=AREA, name=f"{num_pairs:,} pairs, {what}", value=cost[key], unit=unit,
+            baseline=baseline, baseline_value=baseline_cost[key], note=note,
+        )  # fmt: skip
 
 
 def naive_bytes(num_pairs: int, share: float) -> float:
@@ -63,35 +67,15 @@ def naive_bytes(num_pairs: int, share: float) -> float:
     return NAIVE_ARRAYS * 4 * share * num_pairs**2
 
 
-def measure_in_process(way: str, num_pairs: int, args: argparse.Namespace) -> dict[str, float]:
-    """Run `measure` in a fresh process, whose memory nothing else has touched."""
-    command = [sys.executable, __file__, "--measure", way, "--pairs", str(num_pairs), "--device", args.device]
-    command += ["--positives", str(args.positives), "--threads", str(args.threads)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(done.stdout)
-    return result
-
-
-def measure(way: str, num_pairs: int, args: argparse.Namespace) -> dict[str, object]:
-    """Value, milliseconds and peak memory of one way."""
-    torch.set_num_threads(args.threads)
+def measure_here(way: str, num_pairs: int, share: float, device: str) -> Cost:
+    """Value, milliseconds and peak memory of one way, in this process."""
     function: Callable[[Tensor, Tensor], Tensor] = vectorized_smooth_ap if way == "exact" else naive_smooth_ap
-    similarities, is_positive = draw_pairs(num_pairs, args.positives, args.device)
+    similarities, is_positive = draw_pairs(num_pairs, share, device)
     # the first call of a process loads libraries
     run_once(function, similarities[:100], is_positive[:100])
-    start_bytes = reset_peak(args.device)
-    start, start_cpu = time.perf_counter(), time.process_time()
-    value = run_once(function, similarities, is_positive)
-    wall_ms, cpu_ms = (time.perf_counter() - start) * 1e3, (time.process_time() - start_cpu) * 1e3
-    return {
-        "way": way,
-        "pairs": num_pairs,
-        "positives": int(is_positive.sum()),
-        "smooth_ap": round(value, 7),
-        "wall_ms": round(wall_ms, 1),
-        "cpu_ms": round(cpu_ms, 1),
-        "peak_mb": round((peak_bytes(args.device) - start_bytes) / 1e6, 1),
-    }
+    before_mb = reset_peak(device)
+    value, times = time_once(lambda: run_once(function, similarities, is_positive))
+    return {"value": value, "processor_ms": times.processor_p50, "peak_mb": peak_mb(device) - before_mb}
 
 
 def run_once(function: Callable[[Tensor, Tensor], Tensor], similarities: Tensor, is_positive: Tensor) -> float:
@@ -120,25 +104,28 @@ def draw_pairs(num_pairs: int, share: float, device: str) -> tuple[Tensor, Tenso
     return similarities.clamp(-1, 1).to(device), is_positive.to(device)
 
 
-def reset_peak(device: str) -> int:
-    """Forget the peak so far; gives the bytes in use."""
+def reset_peak(device: str) -> float:
+    """Forget the peak so far; gives the MB in use."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
-        return torch.cuda.memory_allocated()
+        return torch.cuda.memory_allocated() / 1e6
     Path("/proc/self/clear_refs").write_text("5")
-    return status_bytes("VmRSS")
+    return memory_mb()
 
 
-def peak_bytes(device: str) -> int:
-    """Most bytes in use since `reset_peak`."""
-    return torch.cuda.max_memory_allocated() if device.startswith("cuda") else status_bytes("VmHWM")
+def peak_mb(device: str) -> float:
+    """Most MB in use since `reset_peak`."""
+    return torch.cuda.max_memory_allocated() / 1e6 if device.startswith("cuda") else peak_memory_mb()
 
 
-def status_bytes(name: str) -> int:
-    """A memory field of this process (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Sizes and where."""
+    parser.add_argument("--pairs", type=int, nargs="+", help="ascending; default: by effort, up to 1,000,000")
+    parser.add_argument("--positives", type=float, default=0.02, help="share of the pairs (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--device", default="cpu", help="default: %(default)s")
+    parser.add_argument("--naive-limit-gb", type=float, default=4.0, help="default: %(default)s")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_section(__doc__, measure, add_arguments))

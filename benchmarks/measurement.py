@@ -72,3 +72,11 @@ class NotMeasured:
 
 
 Row = Measurement | NotMeasured
+
+
+def significant(value: float) -> str:
+    """Three digits that count, and all of those before the point."""
+    if value and abs(value) < 1e-3:
+        return f"{value:.2e}"
+    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{decimals}f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from measurement import Measurement
+from measurement import Measurement, significant
 from run_results import BenchRun, SectionResult
 
 HEADER = ("what", "value", "unit", "baseline", "its value", "ratio", "note")
@@ -71,17 +71,9 @@ def cells(measurement: Measurement) -> tuple[str, ...]:
         measurement.unit,
         measurement.baseline,
         significant(measurement.baseline_value),
-        "-" if measurement.ratio is None else f"{measurement.ratio:.2f}",
+        "-" if measurement.ratio is None else significant(measurement.ratio),
         measurement.note,
     )
-
-
-def significant(value: float) -> str:
-    """Three digits that count, and all of those before the point."""
-    if value and abs(value) < 1e-3:
-        return f"{value:.2e}"
-    decimals = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
-    return f"{value:,.{decimals}f}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-from measurement import Measurement
+from measurement import Measurement, significant
 
-Clock = Callable[[], float]
+T = TypeVar("T")
+Clocks = tuple[Callable[[], float], Callable[[], float]]
+CLOCKS: Clocks = (time.perf_counter, time.process_time)
+"""Seconds on the wall, and of all threads of this process."""
 WARM_UP = 2
 
 
@@ -25,6 +29,15 @@ class Times:
 
     wall_ms: tuple[float, ...]
     processor_ms: tuple[float, ...]
+
+    @classmethod
+    def together(cls, parts: Iterable[Times]) -> Times:
+        """The calls of several."""
+        listed = list(parts)
+        return cls(
+            tuple(ms for part in listed for ms in part.wall_ms),
+            tuple(ms for part in listed for ms in part.processor_ms),
+        )
 
     @property
     def p50(self) -> float:
@@ -47,13 +60,16 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return float(np.percentile(values, percent))
 
 
+def time_once(call: Callable[[], T], clocks: Clocks = CLOCKS) -> tuple[T, Times]:
+    """What a function gives, and what it took."""
+    start = [clock() for clock in clocks]
+    result = call()
+    wall_s, processor_s = (clock() - begin for clock, begin in zip(clocks, start, strict=True))
+    return result, Times((1e3 * wall_s,), (1e3 * processor_s,))
+
+
 def time_in_turns(
-    calls: Mapping[str, Callable[[], object]],
-    rounds: int,
-    *,
-    warm_up: int = WARM_UP,
-    wall_clock: Clock = time.perf_counter,
-    processor_clock: Clock = time.process_time,
+    calls: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = WARM_UP, clocks: Clocks = CLOCKS
 ) -> dict[str, Times]:
     """Time functions in turns, each once in a round, in an order that a fixed seed shuffles anew for each round.
 
@@ -61,29 +77,27 @@ def time_in_turns(
         calls: what to time, by name.
         rounds: calls of each that count.
         warm_up: rounds before those, which don't.
-        wall_clock: seconds.
-        processor_clock: seconds of all threads of this process.
+        clocks: of the wall and of the processor.
 
     Returns:
         Times for each name.
     """
     order = random.Random(0)
-    taken: dict[str, list[tuple[float, float]]] = {name: [] for name in calls}
+    taken: dict[str, list[Times]] = {name: [] for name in calls}
     for turn in range(warm_up + rounds):
         for name in order.sample(sorted(calls), len(calls)):
-            start = wall_clock(), processor_clock()
-            calls[name]()
-            end = wall_clock(), processor_clock()
+            _, times = time_once(calls[name], clocks)
             if turn >= warm_up:
-                taken[name].append((1e3 * (end[0] - start[0]), 1e3 * (end[1] - start[1])))
-    return {name: Times(*zip(*pairs, strict=True)) for name, pairs in taken.items()}
+                taken[name].append(times)
+    return {name: Times.together(parts) for name, parts in taken.items()}
 
 
 def latency(
     area: str, name: str, times: Times, baseline: str, baseline_times: Times, *, percent: float = 50, note: str = ""
 ) -> Measurement:
     """A percentile of the wall clock in ms beside the same of a baseline; processor times go into the note."""
-    times_of_processor = f"processor {times.processor_p50:.3g} ms against {baseline_times.processor_p50:.3g} ms"
+    own, other = significant(times.processor_p50), significant(baseline_times.processor_p50)
+    times_of_processor = f"processor {own} ms against {other} ms"
     return Measurement(
         area=area,
         name=name,

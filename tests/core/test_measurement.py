@@ -7,17 +7,18 @@ import argparse
 import json
 import math
 import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import run_all
 from environment import find_environment
-from measurement import Measurement, NotMeasured
-from own_process import peak_memory_mb, run_apart
+from measurement import Measurement, NotMeasured, significant
+from own_process import memory_mb, peak_memory_mb, run_apart
 from run_results import BenchRun, SectionResult, read_run, write_run
 from section import Effort, add_effort, collect
-from tables import cells, markdown_table, plain_table, significant
+from tables import cells, markdown_table, plain_table
 from timing import Times, latency, time_in_turns
 
 # a process that has loaded numpy holds tens of MB; this one holds no GB
@@ -77,7 +78,7 @@ def test_calls_take_turns_and_warm_up_does_not_count():
     clock = FakeClock()
     durations = iter([9.0, 9.0, 0.001, 0.003, 0.002])
     calls = {"own": lambda: clock.work("own", next(durations)), "other": lambda: clock.work("other", 0.004)}
-    times = time_in_turns(calls, rounds=3, warm_up=2, wall_clock=clock, processor_clock=lambda: clock() / 2)
+    times = time_in_turns(calls, rounds=3, warm_up=2, clocks=(clock, lambda: clock() / 2))
     assert [set(clock.calls[i : i + 2]) for i in range(0, 10, 2)] == [{"own", "other"}] * 5
     assert times["own"].wall_ms == pytest.approx((1.0, 3.0, 2.0))
     assert times["own"].p50 == pytest.approx(2.0)
@@ -90,7 +91,7 @@ def test_order_changes_from_round_to_round_and_is_the_same_in_each_run():
     def order() -> list[str]:
         clock = FakeClock()
         calls = {name: lambda name=name: clock.work(name, 1.0) for name in ("a", "b")}
-        time_in_turns(calls, rounds=12, warm_up=0, wall_clock=clock, processor_clock=clock)
+        time_in_turns(calls, rounds=12, warm_up=0, clocks=(clock, clock))
         return clock.calls
 
     first = order()
@@ -102,7 +103,7 @@ def test_latency_compares_the_same_percentile():
     own, other = Times((1.0, 2.0, 9.0), (1.0, 1.0, 1.0)), Times((4.0, 4.0, 4.0), (2.0, 2.0, 2.0))
     median = latency("step", "whole", own, "simple", other, note="small")
     assert (median.value, median.baseline_value, median.unit, median.ratio) == (2.0, 4.0, "ms", 0.5)
-    assert median.note == "small; processor 1 ms against 2 ms"
+    assert median.note == "small; processor 1.00 ms against 2.00 ms"
     assert latency("step", "whole", own, "simple", other, percent=100).value == 9.0
 
 
@@ -230,10 +231,16 @@ def test_a_section_without_numbers_says_why():
     assert run_all.describe(SectionResult(name="gpu", seconds=0.1, gaps=(gap,))) == "skipped: no CUDA device is here"
 
 
-def test_a_process_of_its_own_has_its_own_peak_and_threads(tmp_path):
-    script = tmp_path / "apart.py"
-    script.write_text("import json, os, sys\nprint('noise')\nprint(json.dumps([os.environ[sys.argv[1]], sys.argv[2]]))")
-    assert run_apart(script, "OMP_NUM_THREADS", "x", threads=3) == ["3", "x"]
-    with pytest.raises(ChildProcessError, match=r"apart.py NO_SUCH_NAME.*KeyError|KeyError"):
-        run_apart(script, "NO_SUCH_NAME", "x")
-    assert LEAST_MB < peak_memory_mb() < MOST_MB
+def environment_and(name: str, value: float) -> list[object]:
+    sys.stdout.write("noise")
+    return [os.environ[name], value]
+
+
+def test_a_process_of_its_own_has_its_own_threads_and_tells_of_its_failure():
+    assert run_apart(environment_and, name="OMP_NUM_THREADS", value=0.1, threads=3) == ["3", 0.1]
+    with pytest.raises(ChildProcessError, match=r"environment_and.*KeyError: 'NO_SUCH_NAME'"):
+        run_apart(environment_and, name="NO_SUCH_NAME", value=1.0)
+
+
+def test_memory_is_that_of_a_process_with_numpy():
+    assert LEAST_MB < memory_mb() <= peak_memory_mb() < MOST_MB
