@@ -11,60 +11,78 @@ MinkowskiEngine, spconv, Open3D (open3d-cpu); dense conv3d is torch's.
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
-import os
-import platform
-import resource
 import statistics
-import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator
 
 import torch
-from sparse_libraries import LIBRARIES, NotMeasured
+from measurement import Measurement, NotMeasured, Row
+from own_process import peak_memory_mb, run_apart
+from section import run_section
+from sparse_libraries import LIBRARIES, LeftOut
 from torch import Tensor
 
-BASELINE = "xover"
+OWN = "xover"
 # relative difference of sums of squares; float32 sums in another order
 MAX_DIFFERENCE = 1e-4
 _MAX_CELLS = 1 << 16
+_FIELDS = (
+    ("first_ms", "first pass, neighbours included", "ms"),
+    ("forward_ms", "forward", "ms"),
+    ("both_ms", "forward and backward", "ms"),
+    ("peak_mb", "memory", "MB"),
+)
+Cost = dict[str, float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cost:
-    """One library on one cloud: ms of the processor, MB above the start, a sum that tells right from wrong."""
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """All libraries on clouds of each size."""
+    sizes = args.sizes or args.effort.pick([10_000], [10_000, 100_000], [10_000, 100_000, 1_000_000])
+    smallest: Cost | None = None
+    for size in sizes:
+        own = yield from measure_size(size, args.effort.pick(1, 2, 3), args)
+        if smallest is not None:
+            yield from compare(_area(size), own, f"its own for {sizes[0]:,} voxels", smallest, note="")
+        smallest = smallest or own
 
-    first: float
-    forward: float
-    both: float
-    peak_mb: float
-    checksum: float
+
+def measure_size(size: int, rounds: int, args: argparse.Namespace) -> Generator[Row, None, Cost]:
+    """All libraries on one cloud, in turns; this project beside each of the others, and its own costs."""
+    area = _area(size)
+    runs: dict[str, list[Cost]] = {name: [] for name in LIBRARIES}
+    reasons: dict[str, str] = {}
+    settings = {"size": size, "channels": args.channels, "num_calls": args.calls}
+    for _ in range(rounds):
+        for name in LIBRARIES:
+            if name not in reasons:
+                answer = _measure_apart(name, args.threads, settings)
+                if isinstance(answer, str):
+                    reasons[name] = answer
+                else:
+                    runs[name].append(answer)
+    costs = {name: _medians(taken) for name, taken in runs.items() if name not in reasons}
+    for name in LIBRARIES:
+        if name in reasons:
+            yield NotMeasured(area=area, name=name, reason=reasons[name])
+        elif name != OWN:
+            is_same = abs(costs[name]["checksum"] / costs[OWN]["checksum"] - 1) < MAX_DIFFERENCE
+            note = "same result" if is_same else "ANOTHER RESULT"
+            yield from compare(area, costs[OWN], name, costs[name], note)
+    return costs[OWN]
 
 
-def main() -> None:
-    """Measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[10_000, 100_000, 1_000_000], help="voxels, about")
-    parser.add_argument("--channels", type=int, default=32, help="in and out (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each number (default: %(default)s)")
-    parser.add_argument("--calls", type=int, default=5, help="in each process (default: %(default)s)")
-    parser.add_argument("--json", type=Path, default=Path("runs/bench_sparse.json"), help="default: %(default)s")
-    parser.add_argument("--only", choices=LIBRARIES, help="measure this one in this process and print JSON")
-    args = parser.parse_args()
-    if args.only:
-        print(json.dumps(_measure_here(args.only, args.sizes[0], args)))
-        return
-    print(f"{args.channels} channels, {args.threads} threads of {os.cpu_count()}, medians of {args.rounds} processes")
-    results = {size: _measure_size(size, args) for size in args.sizes}
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    facts = {"machine": platform.machine(), "threads": args.threads, "channels": args.channels}
-    costs = {size: {name: dataclasses.asdict(cost) for name, cost in row.items()} for size, row in results.items()}
-    args.json.write_text(json.dumps({**facts, "costs": costs}, indent=1) + "\n", encoding="utf-8")
+def compare(area: str, own: Cost, name: str, other: Cost, note: str) -> Iterator[Measurement]:
+    """This project beside something else."""
+    for field, what, unit in _FIELDS:
+        yield Measurement(
+            area=area, name=what, value=own[field], unit=unit, baseline=name, baseline_value=other[field],
+            note=note,
+        )  # fmt: skip
+
+
+def _area(size: int) -> str:
+    return f"sparse convolution, about {size:,} voxels"
 
 
 def make_surfaces(num_voxels: int) -> Tensor:
@@ -95,55 +113,34 @@ def _voxels_of_boxes(sizes: Tensor, corners: Tensor, turn: Tensor) -> Tensor:
     return torch.stack([keys % _MAX_CELLS, keys // _MAX_CELLS % _MAX_CELLS, keys // _MAX_CELLS**2], dim=1)
 
 
-def _measure_size(size: int, args: argparse.Namespace) -> dict[str, Cost]:
-    """All libraries on one cloud, in turns; prints a table."""
-    runs: dict[str, list[Cost]] = {name: [] for name in LIBRARIES}
-    reasons: dict[str, str] = {}
-    for _ in range(args.rounds):
-        for name in LIBRARIES:
-            if name not in reasons:
-                answer = _measure_apart(name, size, args)
-                if isinstance(answer, str):
-                    reasons[name] = answer
-                else:
-                    runs[name].append(answer)
-    if BASELINE in reasons:
-        raise SystemExit(reasons[BASELINE])
-    costs = {name: _median(taken) for name, taken in runs.items() if name not in reasons}
-    _print_table(size, costs, reasons)
-    return costs
-
-
-def _measure_apart(name: str, size: int, args: argparse.Namespace) -> Cost | str:
+def _measure_apart(name: str, threads: int, settings: dict[str, int]) -> Cost | str:
     """Costs, or why there are none."""
-    own = ["--only", name, "--sizes", str(size), "--calls", str(args.calls)]
-    own += ["--channels", str(args.channels), "--threads", str(args.threads)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(args.threads)}
-    done = subprocess.run([sys.executable, __file__, *own], capture_output=True, text=True, env=environment)
-    if done.returncode:
-        return done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit code {done.returncode}"
-    answer = json.loads(done.stdout.splitlines()[-1])
-    return answer if isinstance(answer, str) else Cost(**answer)
+    try:
+        answer: Cost | str = run_apart(measure_here, threads=threads, name=name, **settings)
+    except ChildProcessError as error:
+        if name == OWN:
+            raise
+        return str(error)
+    return answer
 
 
-def _measure_here(name: str, size: int, args: argparse.Namespace) -> dict[str, float] | str:
+def measure_here(name: str, size: int, channels: int, num_calls: int) -> Cost | str:
     """Costs in this process, or why there are none."""
-    torch.set_num_threads(args.threads)
     small = make_surfaces(200)
     try:
-        LIBRARIES[name](small, args.channels)(torch.zeros(len(small), args.channels))
+        LIBRARIES[name](small, channels)(torch.zeros(len(small), channels))
         coordinates = make_surfaces(size)
-        features = torch.randn(len(coordinates), args.channels, generator=torch.Generator().manual_seed(0))
-        return _costs(lambda: LIBRARIES[name](coordinates, args.channels), features, args.calls)
+        features = torch.randn(len(coordinates), channels, generator=torch.Generator().manual_seed(0))
+        return _costs(lambda: LIBRARIES[name](coordinates, channels), features, num_calls)
     except ImportError as error:
         return f"not installed ({error})"
-    except NotMeasured as reason:
+    except LeftOut as reason:
         return str(reason)
 
 
-def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor, num_calls: int) -> dict[str, float]:
+def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor, num_calls: int) -> Cost:
     """Time and memory of the first forward pass, neighbours included, of others, and with gradients."""
-    before = _peak_mb()
+    before = peak_memory_mb()
     with torch.no_grad():
         start = time.process_time()
         convolve = make()
@@ -153,10 +150,10 @@ def _costs(make: Callable[[], Callable[[Tensor], Tensor]], features: Tensor, num
     differentiable = features.requires_grad_()
     both = [_seconds(lambda: convolve(differentiable).backward(output)) for _ in range(num_calls)]
     return {
-        "first": 1e3 * first,
-        "forward": 1e3 * statistics.median(forward),
-        "both": 1e3 * statistics.median(both),
-        "peak_mb": _peak_mb() - before,
+        "first_ms": 1e3 * first,
+        "forward_ms": 1e3 * statistics.median(forward),
+        "both_ms": 1e3 * statistics.median(both),
+        "peak_mb": peak_memory_mb() - before,
         "checksum": float(output.double().square().sum()),
     }
 
@@ -168,36 +165,18 @@ def _seconds(call: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def _peak_mb() -> float:
-    """Most memory that this process has held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-
-
-def _median(costs: list[Cost]) -> Cost:
+def _medians(costs: list[Cost]) -> Cost:
     """Median of each number."""
-    fields = [field.name for field in dataclasses.fields(Cost)]
-    return Cost(**{name: statistics.median(getattr(cost, name) for cost in costs) for name in fields})
+    return {key: statistics.median(cost[key] for cost in costs) for key in costs[0]}
 
 
-def _print_table(size: int, costs: dict[str, Cost], reasons: dict[str, str]) -> None:
-    """Rows for what was measured, sentences for what was not."""
-    own = costs[BASELINE]
-    print(f"\nabout {size:,} voxels; ms; in brackets as multiples of {BASELINE}")
-    for name, cost in costs.items():
-        numbers = "  ".join(
-            f"{label} {getattr(cost, field):9.1f} ({getattr(cost, field) / getattr(own, field):5.2f})"
-            for label, field in (
-                ("first", "first"),
-                ("forward", "forward"),
-                ("and backward", "both"),
-                ("MB", "peak_mb"),
-            )
-        )
-        is_same = abs(cost.checksum / own.checksum - 1) < MAX_DIFFERENCE
-        print(f"{name:16s} {numbers}  {'same result' if is_same else 'ANOTHER RESULT'}")
-    for name, reason in reasons.items():
-        print(f"{name:16s} not measured: {reason}")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Sizes."""
+    parser.add_argument("--sizes", type=int, nargs="+", help="voxels, about; default: by effort, up to 1,000,000")
+    parser.add_argument("--channels", type=int, default=32, help="in and out (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="default: %(default)s")
+    parser.add_argument("--calls", type=int, default=5, help="in each process (default: %(default)s)")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_section(__doc__, measure, add_arguments))

@@ -31,7 +31,7 @@ class Measurement:
 
     Attributes:
         area: what it is about, such as `localizer step`; rows of an area stand together in tables.
-        name: of what was measured, unique in its area.
+        name: of what was measured.
         value: finite.
         unit: of `value` and `baseline_value`, such as `ms`, `MB`, `frames/s`.
         baseline: what it is compared with, in a few words.

@@ -16,7 +16,7 @@ Convolution = Callable[[Tensor], Tensor]
 MAX_DENSE_CELLS = 5_000_000
 
 
-class NotMeasured(Exception):  # noqa: N818 - no error, but a reason that is printed
+class LeftOut(Exception):  # noqa: N818 - no error, but a reason that is printed
     """Why a library is left out."""
 
 
@@ -43,7 +43,7 @@ def make_dense(coordinates: Tensor, channels: int) -> Convolution:
     shape = [int(axis.amax()) + 1 for axis in (x, y, z)]
     num_cells = shape[0] * shape[1] * shape[2]
     if num_cells > MAX_DENSE_CELLS:
-        raise NotMeasured(f"{num_cells:,} cells are too many")
+        raise LeftOut(f"{num_cells:,} cells are too many")
     layer = torch.nn.Conv3d(channels, channels, 3, padding=1, bias=False)
     layer.weight.data = make_weights(channels).reshape(3, 3, 3, channels, channels).permute(4, 3, 0, 1, 2).contiguous()
 
@@ -77,7 +77,7 @@ def make_spconv(coordinates: Tensor, channels: int) -> Convolution:
     import spconv.pytorch.ops
 
     if torch.get_num_threads() > 1:
-        raise NotMeasured("its results on CPU are wrong with more than one thread")
+        raise LeftOut("its results on CPU are wrong with more than one thread")
     # on CPU its backward asks for a CUDA stream that it does not use
     spconv.pytorch.ops.get_current_stream = lambda: 0
     algorithm = spconv.pytorch.ConvAlgo.Native
