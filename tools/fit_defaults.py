@@ -72,7 +72,7 @@ def fit_whitening() -> None:
     update_manifest(MODEL, {"sha256": hashlib.sha256(weights).hexdigest(), "source": source})
 
 
-def fit_calibration(model: str) -> None:
+def fit_calibration(model: str, folder: Path) -> None:
     """Logistic regression over hypotheses of queries at home, at home after changes, and elsewhere."""
     settings = override(XoverSettings(), {"encoder.model": model, "decision.min_hypothesis_probability": 0.0})
     with_depth: list[Sample] = []
@@ -90,6 +90,7 @@ def fit_calibration(model: str) -> None:
             "calibration_with_depth": fit_weights("with depth", with_depth, MATCHING_FEATURES + DEPTH_FEATURES),
             "calibration_without_depth": fit_weights("without depth", without_depth, MATCHING_FEATURES),
         },
+        folder,
     )
 
 
@@ -161,9 +162,9 @@ def fit_weights(title: str, samples: list[Sample], names: tuple[str, ...]) -> li
     return [round(float(weight), 4) for weight in weights]
 
 
-def update_manifest(model: str, fields: dict[str, object]) -> None:
+def update_manifest(model: str, fields: dict[str, object], folder: Path = MODELS) -> None:
     """Put fields into a model's manifest entry; the comment at the top stays."""
-    path = MODELS / "manifest.yaml"
+    path = folder / "manifest.yaml"
     text = path.read_text(encoding="utf-8")
     comments = [line for line in text.splitlines() if line.startswith("#")]
     manifest = yaml.safe_load(text)
@@ -177,11 +178,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("whitening", "calibration"))
     parser.add_argument("--model", default=MODEL, help="whose calibration (default: %(default)s)")
+    parser.add_argument(
+        "--models-dir", type=Path, default=MODELS, help="whose manifest has the model (default: %(default)s)"
+    )
     args = parser.parse_args()
     if args.step == "whitening":
         fit_whitening()
     else:
-        fit_calibration(args.model)
+        fit_calibration(args.model, args.models_dir)
 
 
 if __name__ == "__main__":

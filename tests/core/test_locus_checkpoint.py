@@ -155,6 +155,13 @@ def test_safetensors_there_and_back(checkpoint: dict[str, Tensor], backbone: Pub
             assert torch.equal(found, expected)
 
 
+def test_the_same_weights_are_the_same_bytes(checkpoint: dict[str, Tensor], tmp_path: Path) -> None:
+    network = load_published_locus({0.2: write(tmp_path / "a.pth", checkpoint)}, TINY_DINO)
+    for i in range(8):
+        save_locus(network, tmp_path / f"{i}.safetensors")
+    assert len({(tmp_path / f"{i}.safetensors").read_bytes() for i in range(8)}) == 1
+
+
 def test_damaged_safetensors(checkpoint: dict[str, Tensor], tmp_path: Path) -> None:
     path = tmp_path / "locus.safetensors"
     with pytest.raises(ModelError, match="cannot be read"):

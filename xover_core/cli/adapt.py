@@ -16,6 +16,7 @@ from xover_core.cli.arguments import (
     open_recording,
     settings_over,
 )
+from xover_core.cli.models_dir import add_models_dir_argument, tell_where
 from xover_core.config_io import dump_settings
 from xover_core.errors import ConfigError, TrainingError
 
@@ -40,12 +41,7 @@ def add_parser(subparsers: Subparsers) -> None:
     target.add_argument("--show-settings", action="store_true", help="print all settings as YAML, and do nothing")
     parser.add_argument("--model", metavar="NAME", default="locus-compact", help="to start from (default: %(default)s)")
     parser.add_argument("--minutes", type=float, help="for all of it (default: max_minutes of the settings)")
-    parser.add_argument(
-        "--models-dir",
-        metavar="DIR",
-        type=Path,
-        help="where to write it (default: $XOVER_MODELS_DIR or the user's cache)",
-    )
+    add_models_dir_argument(parser)
     add_own_settings_arguments(parser)
     add_topic_arguments(parser)
     parser.set_defaults(run=run)
@@ -74,8 +70,8 @@ def run(args: argparse.Namespace) -> int:
 def _adapt(args: argparse.Namespace, settings: AdaptationSettings) -> None:
     """All of it, from the recording to the model."""
     from xover_core.cli.progress import frame_progress, stage_progress
-    from xover_core.inference.model_install import user_models_folder
-    from xover_core.training.adaptation_model import check_name, install_adapted, load_parent
+    from xover_core.inference.model_install import check_name, user_models_folder
+    from xover_core.training.adaptation_model import install_adapted, load_parent
     from xover_core.training.recording_scenes import make_recording_scene
     from xover_core.training.site_adaptation import adapt_to_site
 
@@ -97,7 +93,7 @@ def _adapt(args: argparse.Namespace, settings: AdaptationSettings) -> None:
         )
     install_adapted(result, name=args.out, parent=parent, site=recording.name, folder=folder)
     print(f"{args.out}: written to {folder}; use it with: xover map ... --set encoder.model={args.out}")
-    _tell_where(folder)
+    tell_where(folder)
 
 
 def _open_source(args: argparse.Namespace) -> RgbdSequence:
@@ -122,11 +118,3 @@ def _describe(result: AdaptationResult, site: str, seconds: float) -> str:
     rows = zip(result.radii, result.before, result.after, result.shares, strict=True)
     lines += [f"{radius:4g} m  {before:7.4f}  {after:7.4f}  {share:5.2f}" for radius, before, after, share in rows]
     return "\n".join(lines)
-
-
-def _tell_where(folder: Path) -> None:
-    """How the model is found, where that needs something."""
-    from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_folders
-
-    if folder.resolve() not in [known.resolve() for known in model_folders()]:
-        print(f"to have it found: export {MODELS_DIR_VARIABLE}={folder.resolve()}")

@@ -17,6 +17,7 @@ from xover_core.cli import (
     demo,
     evaluate,
     info,
+    install,
     localize,
     map,
     protocol,
@@ -31,7 +32,7 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_VERBS = (demo, map, localize, query, scene, evaluate, info, config, bag, protocol, scenes, train, adapt)
+_VERBS = (demo, map, localize, query, scene, evaluate, info, config, bag, protocol, scenes, train, adapt, install)
 
 
 def make_parser() -> argparse.ArgumentParser:

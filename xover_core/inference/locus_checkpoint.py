@@ -14,17 +14,18 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from xover_core.errors import ModelError
 from xover_core.inference.checkpoint_report import CheckpointReport, Shapes, compare_tensors
 from xover_core.inference.vit_weights import make_vit_backbone, published_shapes, to_published, unused_tensors
-from xover_core.inference.weights_file import decode_safetensors, read_safetensors, read_torch_file
+from xover_core.inference.weights_file import decode_safetensors, encode_safetensors, read_safetensors, read_torch_file
 from xover_core.networks.locus_head import LocusHead
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork
 from xover_core.networks.vit_backbone import VIT_SHAPES, VitBackbone, VitShape
 
+KIND = "vit-locus"
+"""What manifests call such a model."""
 FORMAT = "xover-locus-1"
 PUBLISHED_SHAPE = VIT_SHAPES["dino-vitb8"]
 _CONTAINERS = ("model", "model_state_dict")
@@ -90,7 +91,7 @@ def inspect_published(tensors: Mapping[str, Tensor], shape: VitShape = PUBLISHED
 
 
 def save_locus(network: MultiRadiusEncoderNetwork, path: Path) -> None:
-    """Write a network with a `VitBackbone` as safetensors; `load_locus` reads it."""
+    """Write a network with a `VitBackbone` as safetensors; `load_locus` reads it. The same weights, the same bytes."""
     backbone = network.backbone
     if not isinstance(backbone, VitBackbone):
         raise ModelError(f"weights {path}: expected a network on a ViT backbone, got {type(backbone).__name__}.")
@@ -102,7 +103,7 @@ def save_locus(network: MultiRadiusEncoderNetwork, path: Path) -> None:
         "backbone": json.dumps(dataclasses.asdict(backbone.shape)),
         "radii": json.dumps(network.radii),
     }
-    save_file({key: value.cpu().contiguous() for key, value in tensors.items()}, path, metadata)
+    path.write_bytes(encode_safetensors(tensors, metadata))
 
 
 def load_locus(source: Path | bytes, where: str = "") -> MultiRadiusEncoderNetwork:

@@ -13,15 +13,29 @@ from typing import Any
 
 import yaml
 
-from xover_core.errors import ModelError
-from xover_core.inference.model_store import ModelEntry, model_folders
+from xover_core.errors import ConfigError, ModelError
+from xover_core.inference.model_store import ModelEntry, model_entries, model_folders
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HEADER = "# Models that xover knows, beside the shipped ones.\nmodels:\n"
 
 
 def user_models_folder() -> Path:
     """Where this user's own models go: $XOVER_MODELS_DIR, else the user's cache."""
     return model_folders()[0]
+
+
+def check_name(name: str, folder: Path) -> None:
+    """Refuse a name under which a model cannot be installed; one in the same folder may be replaced.
+
+    Raises:
+        ConfigError: no name of a file, or that of a model elsewhere, which would be hidden.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"name of the new model: expected letters, digits and . _ -, got {name!r}.")
+    known = model_entries().get(name)
+    if known and not (folder / known.file).is_file():
+        raise ConfigError(f"name of the new model: {name!r} is taken by a model outside of {folder}; name another.")
 
 
 def make_entry(

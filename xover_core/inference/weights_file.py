@@ -5,15 +5,19 @@ from __future__ import annotations
 
 import json
 import pickle
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load
+from safetensors.torch import load, save
 from torch import Tensor
 
 from xover_core.errors import ModelError
+
+# A safetensors file begins with the length of its header, in bytes of JSON.
+_LENGTH_BYTES = 8
 
 
 def read_torch_file(path: Path) -> dict[str, Any]:
@@ -63,7 +67,18 @@ def decode_safetensors(data: bytes, where: str) -> tuple[dict[str, Tensor], dict
     try:
         tensors = load(data)
         # the library reads metadata of files only: a length, then that much JSON
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + int.from_bytes(data[:_LENGTH_BYTES], "little")])
     except (SafetensorError, ValueError) as error:
         raise ModelError(f"weights {where}: cannot be read, {type(error).__name__}: {error}.") from error
     return tensors, dict(header.get("__metadata__", {}))
+
+
+def encode_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """Contents of a safetensors file; the same tensors give the same bytes, and so the same checksum, each time."""
+    data = save({key: value.cpu().contiguous() for key, value in tensors.items()}, dict(metadata))
+    length = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    # the library writes metadata in an order that it draws anew in every process
+    header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+    return data[:_LENGTH_BYTES] + ordered + data[_LENGTH_BYTES + length :]

@@ -4,20 +4,18 @@
 from __future__ import annotations
 
 import logging
-import re
 import tempfile
 from pathlib import Path
 
-from xover_core.errors import BackendUnavailableError, ConfigError, ModelError
+from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_checkpoint import load_compact, save_compact
 from xover_core.inference.model_install import install_model, make_entry
-from xover_core.inference.model_store import ModelEntry, load_weights, model_entries, model_entry
+from xover_core.inference.model_store import ModelEntry, load_weights, model_entry
 from xover_core.inference.onnx_export import export_compact
 from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.training.site_adaptation import AdaptationResult
 
 _KIND = "compact"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 _logger = logging.getLogger(__name__)
 
@@ -34,19 +32,6 @@ def load_parent(name: str) -> tuple[ModelEntry, CompactEncoder]:
             f"model {name!r}: expected one of kind {_KIND!r} to adapt, the manifest says {entry.kind!r}; name another."
         )
     return entry, load_compact(load_weights(name), where=entry.file)
-
-
-def check_name(name: str, folder: Path) -> None:
-    """Refuse a name under which a model cannot be installed; an adapted one in the same folder may be replaced.
-
-    Raises:
-        ConfigError: no name of a file, or that of a model elsewhere, which would be hidden.
-    """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"name of the adapted model: expected letters, digits and . _ -, got {name!r}.")
-    known = model_entries().get(name)
-    if known and not (folder / known.file).is_file():
-        raise ConfigError(f"name of the adapted model: {name!r} is taken by a model outside of {folder}; name another.")
 
 
 def install_adapted(result: AdaptationResult, *, name: str, parent: ModelEntry, site: str, folder: Path) -> ModelEntry:
