@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`xover info MAP`: what a map file holds."""
+"""`xover info`: what is installed here; `xover info MAP`: what a map file holds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,33 @@ if TYPE_CHECKING:
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the verb."""
-    parser = subparsers.add_parser("info", help="show what a map file holds", description="Show what a map file holds.")
-    parser.add_argument("map", metavar="MAP", type=Path, help="map file")
+    parser = subparsers.add_parser(
+        "info",
+        help="show what is installed here, or what a map file holds",
+        description="Show what is installed here and what runs the models; with MAP, what a map file holds.",
+    )
+    parser.add_argument("map", metavar="MAP", type=Path, nargs="?", help="map file")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print header, model, counts and scenes."""
+    """Print what is asked for, a line for each thing."""
+    if args.map is None:
+        from xover_core.cli.installation import installation_rows
+
+        rows = installation_rows()
+    else:
+        rows = _map_rows(args.map)
+    width = max(len(what) for what, _ in rows)
+    print("\n".join(f"{what:<{width}}  {value}".rstrip() for what, value in rows))
+    return 0
+
+
+def _map_rows(path: Path) -> list[tuple[str, str]]:
+    """Header, model, counts and scenes of a map file."""
     from xover_core.landmark_map.map_storage import MapStorage
 
-    with MapStorage.open(args.map, read_only=True) as storage:
+    with MapStorage.open(path, read_only=True) as storage:
         content = storage.load()
     header, model = content.header, content.header.model
     radii = ", ".join(f"{r:g}" for r in model.radii)
@@ -43,9 +60,7 @@ def run(args: argparse.Namespace) -> int:
         num = sum(k.scene_id == scene.scene_id for k in content.keyframes)
         x, y, z = scene.center_map
         rows.append((f"  {scene.name}", f"{num} keyframes around ({x:.1f}, {y:.1f}, {z:.1f}) m"))
-    width = max(len(what) for what, _ in rows)
-    print("\n".join(f"{what:<{width}}  {value}" for what, value in rows))
-    return 0
+    return rows
 
 
 def _describe_scene_model(content: LandmarkMap) -> str:

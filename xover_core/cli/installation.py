@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `xover info` says of the place it runs in: libraries, GPUs, backends and models."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from collections.abc import Mapping
+from importlib import metadata
+from pathlib import Path
+
+import xover_core
+from xover_core.errors import BackendUnavailableError, ModelError
+
+Rows = list[tuple[str, str]]
+"""What is told, and what is said of it; a title has nothing said of it."""
+
+REQUIRED = ("numpy", "scipy", "cv2", "poselib", "yaml", "safetensors", "rosbags")
+# module -> what is missing without it, and how to get it
+OPTIONAL = {
+    "onnxruntime": "models run by torch instead; pip install onnxruntime, or onnxruntime-gpu beside a GPU",
+    "torch": "no demo, training or export, and models run by ONNX Runtime alone; pip install 'xover[torch]'",
+    "faiss": "large maps are searched by matrix products, slower; pip install faiss-cpu",
+    "openvino": "another runtime for CPUs; pip install 'xover[openvino]'",
+    "tensorrt": "the fastest runtime on NVIDIA GPUs; pip install tensorrt, on a Jetson it comes with JetPack",
+    "transformers": "no DINO or DINOv2 backbones; pip install 'xover[vit]'",
+    "MinkowskiEngine": "sparse convolutions run by torch instead",
+    "open3d": "not used by xover itself; for looking at meshes and clouds",
+    "rclpy": "no nodes; source ROS 2, or make env",
+}
+
+
+def installation_rows() -> Rows:
+    """Everything, in the order in which it is printed."""
+    return [*_place_rows(), *_library_rows(), *_device_rows(), *_backend_rows(), *_model_rows()]
+
+
+def _place_rows() -> Rows:
+    """The version of xover, and what it runs in."""
+    system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} processors"
+    return [
+        ("xover", f"{xover_core.__version__}, in {Path(xover_core.__file__).parent}"),
+        ("python", f"{platform.python_version()}, {system}"),
+    ]
+
+
+def _library_rows() -> Rows:
+    """Libraries with their versions; none is loaded but ONNX Runtime, which alone knows its providers."""
+    distributions = metadata.packages_distributions()
+    rows = [("libraries", "")]
+    rows += [(f"  {name}", _version(name, distributions) or "missing; pip install xover again") for name in REQUIRED]
+    for name, without in OPTIONAL.items():
+        found = _version(name, distributions)
+        rows.append((f"  {name}", found + _more_of(name) if found else f"not installed: {without}"))
+    return rows
+
+
+def _version(module: str, distributions: Mapping[str, list[str]]) -> str:
+    """Version of what provides a module, and its name where that is another; empty where nothing does."""
+    if importlib.util.find_spec(module) is None:
+        return ""
+    # a module in two folders of one environment is listed twice
+    names = sorted(set(distributions.get(module, ())))
+    told = [metadata.version(name) + ("" if name == module else f" ({name})") for name in names]
+    return " and ".join(told) or "installed, of an unknown version"
+
+
+def _more_of(module: str) -> str:
+    """What a version alone does not tell of some libraries."""
+    if module == "rclpy":
+        return f", ROS 2 {os.environ.get('ROS_DISTRO', 'from wheels or not sourced')}"
+    if module != "onnxruntime":
+        return ""
+    from xover_core.inference.libraries import load_library
+
+    try:
+        return f", {', '.join(load_library(module).get_available_providers())}"
+    except BackendUnavailableError as error:
+        return f", but {error}"
+
+
+def _device_rows() -> Rows:
+    """GPUs, as the driver tells."""
+    from xover_core.inference.cuda_devices import find_cuda_devices
+
+    devices = find_cuda_devices()
+    if not devices:
+        return [("GPU", "none that the NVIDIA driver shows")]
+    return [
+        (f"cuda:{one.index}", f"{one.name}, compute capability {'.'.join(map(str, one.compute_capability))}")
+        for one in devices
+    ]
+
+
+def _backend_rows() -> Rows:
+    """What can run networks here, and why the rest cannot."""
+    from xover_core.inference.available import available_backends
+
+    rows = [("backends", "")]
+    for one in available_backends():
+        rows.append((f"  {one.name}", f"{one.version} {one.reason}" if one.available else f"no: {one.reason}"))
+    return rows
+
+
+def _model_rows() -> Rows:
+    """Models of all manifests, whether their weights are there, and what would run them."""
+    from xover_core.inference.model_store import load_weights, model_entries, model_folders
+
+    rows = [("models", f"searched in {', '.join(map(str, model_folders()))}")]
+    for name, entry in model_entries().items():
+        try:
+            size_mb = len(load_weights(name)) / 1e6
+        except ModelError as error:
+            rows.append((f"  {name}", f"no: {error}"))
+            continue
+        rows.append((f"  {name}", f"{size_mb:.1f} MB, sha256 {entry.sha256[:16]} as in the manifest"))
+    return rows
