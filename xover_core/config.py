@@ -183,6 +183,14 @@ class RetrievalSettings(Settings):
         0.3, "a scene this similar is as probable as none of the map's", minimum=-1.0, maximum=1.0
     )
     temperature: float = setting(0.05, "similarity difference that changes odds by a factor e", minimum=0.001)
+    max_landmarks: int = setting(
+        10_000, "a map with more landmarks is matched with so many of the most alike scenes", minimum=100
+    )
+    cache_mb: float = setting(
+        512.0,
+        "memory for keyframes made ready, MB; of a map that does not fit, those used last are kept",
+        minimum=16.0,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,10 @@ class MapFormatError(XoverError):
     """A map file is missing, damaged, of another version, or made by another model."""
 
 
+class MapChangedError(MapFormatError):
+    """A large map, of which parts are read when they are needed, has been changed since it was opened."""
+
+
 class ModelError(XoverError):
     """A model is unknown, its weights are missing, or their checksum is wrong."""
 

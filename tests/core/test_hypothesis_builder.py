@@ -23,6 +23,7 @@ from xover_core.geometry.transforms import exp_se3, pose_error
 from xover_core.inference.model_store import model_entries
 from xover_core.localization.calibration import load_calibration
 from xover_core.localization.hypothesis_builder import HypothesisBuilder, is_same_pose
+from xover_core.localization.keyframe_store import ViewStore
 from xover_core.localization.pose_candidates import PoseCandidate
 
 SETTINGS = XoverSettings()
@@ -49,7 +50,8 @@ def matched(views):
 def build(query, matched, views, *candidates, solver=SETTINGS.solver):
     settings = dataclasses.replace(SETTINGS, solver=solver)
     calibration = load_calibration(next(iter(model_entries())))
-    builder = HypothesisBuilder(query, matched, views, settings, calibration, np.random.default_rng(0))
+    store = ViewStore([view.keyframe for view in views], np.inf)
+    builder = HypothesisBuilder(query, matched, store, settings, calibration, np.random.default_rng(0))
     return builder.build([PoseCandidate(T_map_camera=T, score=float(s)) for s, T in enumerate(reversed(candidates))])
 
 

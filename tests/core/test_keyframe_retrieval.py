@@ -13,6 +13,7 @@ from localization_cases import room_view
 from xover_core.config import RetrievalSettings
 from xover_core.localization.keyframe_retrieval import KeyframeRetriever
 from xover_core.localization.keyframe_store import StoredView
+from xover_core.localization.signature_search import make_search
 from xover_core.types import Scene
 
 SETTINGS = RetrievalSettings(vocabulary_size=16)
@@ -39,7 +40,8 @@ def views(random) -> list[StoredView]:
 
 
 def make_retriever(views, settings=SETTINGS, scenes=SCENES) -> KeyframeRetriever:
-    return KeyframeRetriever(views, scenes, settings, np.random.default_rng(0))
+    search = make_search(views, None, settings.vocabulary_size, np.random.default_rng(0))
+    return KeyframeRetriever(search, np.array([v.keyframe.scene_id for v in views]), scenes, settings)
 
 
 def test_each_keyframe_is_most_similar_to_itself(views):

@@ -12,6 +12,7 @@ from localization_cases import LARGE_CAMERA, T_MAP_QUERY, room_query
 from xover_core.config import MatchingSettings, SolverSettings
 from xover_core.geometry.transforms import pose_error, transform_points
 from xover_core.landmark_map.landmark_arrays import empty_landmarks, take_landmarks
+from xover_core.landmark_map.landmark_blocks import ResidentBlocks
 from xover_core.localization.landmark_matching import LandmarkMatcher
 from xover_core.types import Landmarks
 
@@ -50,8 +51,9 @@ def landmarks(query, random) -> Landmarks:
 
 
 def solve(query, landmarks, **solver):
-    matcher = LandmarkMatcher(landmarks, MatchingSettings(), SolverSettings(**solver))
-    return matcher.solve(query, np.random.default_rng(0))
+    blocks = ResidentBlocks(landmarks)
+    matcher = LandmarkMatcher(blocks, MatchingSettings(), SolverSettings(**solver), max_landmarks=1000)
+    return matcher.solve(query, [1], np.random.default_rng(0))
 
 
 @pytest.mark.parametrize("has_depth", [True, False])

@@ -300,7 +300,7 @@ def test_stopping_while_finishing_leaves_the_map_as_it_was(open_builder: OpenBui
     assert builder.finish().num_landmarks > 0
 
 
-@pytest.mark.parametrize("budget_mb", [0.146, 0.176])
+@pytest.mark.parametrize("budget_mb", [0.158, 0.188])
 def test_budget_holds_while_mapping_and_after(open_builder: OpenBuilder, map_path: Path, budget_mb: float) -> None:
     settings = dataclasses.replace(SETTINGS, map_budget_mb=budget_mb, max_landmarks_per_scene=5000)
     builder = open_builder(settings)

@@ -10,7 +10,7 @@ from localization_cases import CAMERA, T_MAP_QUERY, room_query, room_view
 
 from xover_core.config import VerificationSettings
 from xover_core.geometry.transforms import exp_se3, transform_points
-from xover_core.localization.pose_verification import DepthComparison, compare_depth, views_towards
+from xover_core.localization.pose_verification import DepthComparison, compare_depth
 
 SETTINGS = VerificationSettings(depth_tolerance=0.1, depth_tolerance_relative=0.0)
 T_MAP_CAMERA = exp_se3(np.array([1.0, 2.0, 3.0, 0.4, 0.2, -0.7]))
@@ -76,24 +76,3 @@ def test_the_true_pose_agrees_and_a_wrong_one_does_not():
     assert right.agreement > 0.99
     assert right.num_compared > 500
     assert wrong.agreement < 0.5
-
-
-@pytest.fixture
-def four_views():
-    poses = [look_at((0.0, 0.0, 0.0), 0.0), look_at((1.0, 0.0, 0.0), 20.0), look_at((0.2, 0.0, 0.0), 170.0),
-             look_at((2.5, 2.0, 0.0), 0.0)]  # fmt: skip
-    return [room_view(pose, keyframe_id=i) for i, pose in enumerate(poses, start=1)]
-
-
-def ids_towards(views, **options) -> list[int]:
-    limits = {"max_distance": 3.0, "max_angle": np.deg2rad(75), "max_views": 8, **options}
-    return [view.keyframe.keyframe_id for view in views_towards(views, look_at((0.1, 0.0, 0.0), 0.0), **limits)]
-
-
-def test_views_towards_are_near_and_look_the_same_way(four_views):
-    assert ids_towards(four_views) == [1, 2]
-    assert ids_towards(four_views, max_distance=4.0) == [1, 2, 4]
-    assert ids_towards(four_views, max_angle=np.pi) == [1, 2, 3]
-    assert ids_towards(four_views, max_views=1) == [1]
-    assert ids_towards(four_views, max_distance=0.05) == []
-    assert ids_towards([]) == []

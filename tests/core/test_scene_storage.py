@@ -14,6 +14,7 @@ from box_room import MODEL, look_at, new_storage, room_keyframe
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM
 from xover_core.errors import MapFormatError, SensorDataError
 from xover_core.landmark_map.landmark_arrays import empty_landmarks
+from xover_core.landmark_map.map_schema import SCHEMA_VERSION
 from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.landmark_map.scene_data import (
     MAX_FLOORPLAN_PX,
@@ -53,7 +54,8 @@ def map_file(tmp_path: Path) -> Path:
 def make_old(path: Path) -> None:
     """Turn a map into one of schema version 1."""
     with sqlite3.connect(path) as file:
-        for table in ("view_description", "scene_embedding", "scene_source"):
+        signatures = ("vocabulary", "keyframe_signature", "keyframe_vlad")
+        for table in ("view_description", "scene_embedding", "scene_source", *signatures):
             file.execute(f"DROP TABLE {table}")
         file.execute("DELETE FROM model WHERE role = 'scene'")
         file.execute("PRAGMA user_version = 1")
@@ -206,7 +208,7 @@ def test_a_map_of_the_version_before_is_read(map_file: Path) -> None:
 def test_a_map_of_the_version_before_is_completed_when_it_is_written_to(map_file: Path) -> None:
     make_old(map_file)
     with MapStorage.open(map_file) as reader, MapStorage.open(map_file, read_only=False) as storage:
-        assert storage.header.schema_version == 2
+        assert storage.header.schema_version == SCHEMA_VERSION
         storage.scenes.begin_model(SCENE_MODEL)
         storage.add_keyframe(room_keyframe(POSE), view=VIEW)
         storage.scenes.put_embeddings([embedding(1, SceneModality.IMAGE)])

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 APPLICATION_ID = 0x786F7672  # "xovr", read by file(1) and by `PRAGMA application_id`
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # Maps from this version on can be opened; older tables are completed when a map is opened for writing.
 OLDEST_SCHEMA_VERSION = 1
 # From this version on there are the tables of `SCENE_STATEMENTS`.
 SCENE_SCHEMA_VERSION = 2
+# From this version on there are the tables of `SIGNATURE_STATEMENTS`.
+SIGNATURE_SCHEMA_VERSION = 3
 
 # Role of the model that made the patch descriptors, and of the one that made views and embeddings of scenes.
 PATCH_MODEL_ROLE = "patch"
@@ -128,6 +130,34 @@ SCENE_STATEMENTS = (
         pixels_per_m REAL,
         crc32 INTEGER NOT NULL,
         content BLOB NOT NULL
+    )
+    """,
+)
+
+# The short vectors of all keyframes lie close together: they are read when a map is opened, the others one by one.
+SIGNATURE_STATEMENTS = (
+    """
+    CREATE TABLE vocabulary (
+        singleton INTEGER PRIMARY KEY CHECK (singleton = 1),
+        num_words INTEGER NOT NULL,
+        crc32 INTEGER NOT NULL,
+        words BLOB NOT NULL,
+        projection BLOB NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE keyframe_signature (
+        keyframe_id INTEGER PRIMARY KEY REFERENCES keyframe ON DELETE CASCADE,
+        descriptors_crc32 INTEGER NOT NULL,
+        crc32 INTEGER NOT NULL,
+        float16 BLOB NOT NULL
+    )
+    """,
+    """
+    CREATE TABLE keyframe_vlad (
+        keyframe_id INTEGER PRIMARY KEY REFERENCES keyframe ON DELETE CASCADE,
+        crc32 INTEGER NOT NULL,
+        float16 BLOB NOT NULL
     )
     """,
 )

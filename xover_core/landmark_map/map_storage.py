@@ -23,6 +23,7 @@ from xover_core.landmark_map.map_tables import MapTables
 from xover_core.landmark_map.scene_data import SceneUpdate
 from xover_core.landmark_map.scene_storage import SceneStorage
 from xover_core.landmark_map.scene_tables import SceneTables
+from xover_core.landmark_map.signature_storage import SignatureStorage
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
 # A landmark that fewer keyframes see is not confirmed.
@@ -50,6 +51,7 @@ class MapStorage:
         self._tables = MapTables(connection.sqlite)
         self._scene_tables = SceneTables(connection.sqlite)
         self._scenes = SceneStorage(connection.sqlite, connection.path, self._changes)
+        self._signatures = SignatureStorage(connection.sqlite, connection.path, self._changes)
         self._session = ""
 
     @classmethod
@@ -116,6 +118,11 @@ class MapStorage:
     def scenes(self) -> SceneStorage:
         """What the file keeps of its scenes beside their keyframes."""
         return self._scenes
+
+    @property
+    def signatures(self) -> SignatureStorage:
+        """What the file keeps to retrieve its keyframes by."""
+        return self._signatures
 
     @property
     def num_keyframes(self) -> int:
@@ -266,7 +273,7 @@ class MapStorage:
             MapFormatError: damaged data.
         """
         with map_errors(self.path, "be read"):
-            return tuple(self._tables.read_keyframes(self.header.model.descriptor_dim, scene_id))
+            return tuple(self._tables.read_keyframes(self.header.model.descriptor_dim, scene_id=scene_id))
 
     @contextlib.contextmanager
     def _changes(self, action: str, *, is_mapping: bool = True) -> Iterator[None]:

@@ -15,8 +15,16 @@ from xover_core.landmark_map import map_rows
 from xover_core.landmark_map.landmark_arrays import concatenate_landmarks, empty_landmarks
 from xover_core.landmark_map.landmark_blocks import ResidentBlocks
 from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader
-from xover_core.landmark_map.map_schema import APPLICATION_ID, CREATE_STATEMENTS, PATCH_MODEL_ROLE, SCHEMA_VERSION
+from xover_core.landmark_map.map_schema import (
+    APPLICATION_ID,
+    CREATE_STATEMENTS,
+    PATCH_MODEL_ROLE,
+    SCENE_SCHEMA_VERSION,
+    SCHEMA_VERSION,
+    SIGNATURE_SCHEMA_VERSION,
+)
 from xover_core.landmark_map.scene_tables import SceneTables
+from xover_core.landmark_map.signature_tables import SignatureTables
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
 _KEYFRAME_COLUMNS = "scene_id, camera_id, stamp_ns, crc32, point_step, T_map_camera, points, thumbnail_jpeg"
@@ -30,12 +38,14 @@ class MapTables:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._sqlite = connection
         self._scenes = SceneTables(connection)
+        self._signatures = SignatureTables(connection)
 
     def create(self, header: MapHeader) -> None:
         """Make all tables and write the header."""
         for statement in CREATE_STATEMENTS:
             self._sqlite.execute(statement)
         self._scenes.create()
+        self._signatures.create()
         self._sqlite.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         self._sqlite.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         now = time.time_ns()
@@ -49,9 +59,12 @@ class MapTables:
 
     def upgrade(self) -> None:
         """Complete the tables of an older schema version."""
-        if self.read_version() < SCHEMA_VERSION:
+        version = self.read_version()
+        if version < SCENE_SCHEMA_VERSION:
             self._scenes.create()
-            self._sqlite.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        if version < SIGNATURE_SCHEMA_VERSION:
+            self._signatures.create()
+        self._sqlite.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def read_header(self) -> MapHeader | None:
         """The header; None when there is none."""
@@ -138,14 +151,17 @@ class MapTables:
         row = map_rows.landmark_row(landmarks, scene_id)
         self._sqlite.execute("INSERT OR REPLACE INTO landmark_block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
-    def read_landmark_blocks(self, descriptor_dim: int) -> Iterator[Landmarks]:
-        """The landmarks of one scene after the other."""
-        for row in self._sqlite.execute("SELECT * FROM landmark_block ORDER BY scene_id").fetchall():
+    def read_landmark_blocks(self, descriptor_dim: int, scene_id: int | None = None) -> Iterator[Landmarks]:
+        """The landmarks of one scene after the other, or those of one scene, if it has any."""
+        chosen, values = _condition(scene_id=scene_id)
+        for row in self._sqlite.execute(f"SELECT * FROM landmark_block {chosen} ORDER BY scene_id", values).fetchall():
             yield map_rows.read_landmarks(row, descriptor_dim)
 
-    def read_keyframes(self, descriptor_dim: int, scene_id: int | None = None) -> Iterator[Keyframe]:
-        """Keyframes by id: all, or those of one scene."""
-        chosen, values = ("", ()) if scene_id is None else ("WHERE scene_id = ?", (scene_id,))
+    def read_keyframes(
+        self, descriptor_dim: int, *, scene_id: int | None = None, keyframe_id: int | None = None
+    ) -> Iterator[Keyframe]:
+        """Keyframes by id: all, or those of one scene, or a single one, if it is there."""
+        chosen, values = _condition(scene_id=scene_id, keyframe_id=keyframe_id)
         rows = self._sqlite.execute(f"SELECT camera_id, {_CAMERA_COLUMNS} FROM camera")
         cameras = {row[0]: map_rows.read_camera(row[1:]) for row in rows}
         scales: dict[int, list[NDArray[np.float16]]] = {}
@@ -166,3 +182,10 @@ class MapTables:
             return int(known[0])
         statement = f"INSERT INTO camera ({_CAMERA_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
         return self._sqlite.execute(statement, row).lastrowid or 0
+
+
+def _condition(**columns: int | None) -> tuple[str, tuple[int, ...]]:
+    """WHERE clause with its values for the columns that are given."""
+    given = {name: value for name, value in columns.items() if value is not None}
+    clause = " AND ".join(f"{name} = ?" for name in given)
+    return (f"WHERE {clause}" if given else ""), tuple(given.values())

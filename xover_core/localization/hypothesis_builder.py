@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xover_core.config import XoverSettings
 from xover_core.geometry.transforms import pose_error
 from xover_core.localization.calibration import PoseCalibration, PoseEvidence
-from xover_core.localization.keyframe_store import StoredView, grid_normals
+from xover_core.localization.keyframe_store import StoredView, ViewStore, grid_normals
 from xover_core.localization.pose_candidates import MatchedView, PoseCandidate, QueryView, reprojection_errors
 from xover_core.localization.pose_refinement import (
     PooledMatches,
@@ -22,7 +22,7 @@ from xover_core.localization.pose_refinement import (
     refine_with_depth,
     refine_without_depth,
 )
-from xover_core.localization.pose_verification import DepthComparison, compare_depth, views_towards
+from xover_core.localization.pose_verification import DepthComparison, compare_depth
 from xover_core.types import Float64Array, Mat4, PoseHypothesis
 
 # Candidates closer than this are one hypothesis.
@@ -51,7 +51,7 @@ class HypothesisBuilder:
         self,
         query: QueryView,
         matched_views: Sequence[MatchedView],
-        views: Sequence[StoredView],
+        views: ViewStore,
         settings: XoverSettings,
         calibration: PoseCalibration,
         rng: np.random.Generator,
@@ -168,12 +168,8 @@ class HypothesisBuilder:
 
     def _views_towards(self, T_map_camera: Mat4) -> list[StoredView]:
         """Keyframes that look where the pose looks."""
-        return views_towards(
-            self._views,
-            T_map_camera,
-            max_distance=MAX_VIEW_DISTANCE,
-            max_angle=MAX_VIEW_ANGLE,
-            max_views=MAX_VIEWS,
+        return self._views.towards(
+            T_map_camera, max_distance=MAX_VIEW_DISTANCE, max_angle=MAX_VIEW_ANGLE, max_views=MAX_VIEWS
         )
 
 

@@ -1,80 +1,111 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which keyframes, and so which scenes, look like the query: VLAD over patch descriptors."""
+"""Which scenes look like the query, by the similarity of their keyframes, and which keyframes to favour."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.config import RetrievalSettings
-from xover_core.localization.keyframe_store import StoredView
-from xover_core.landmark_map.vlad import encode_vlad, fit_vocabulary
-from xover_core.types import Float32Array, Scene, SceneMatch
+from xover_core.localization.scene_means import BestViewMeans
+from xover_core.localization.signature_search import SignatureSearch
+from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch
 
-# More descriptors than this do not change the vocabulary, only the time to fit it.
-MAX_VOCABULARY_SAMPLES = 20_000
 # No scene is held to be less probable than this, so that every keyframe can still be found.
 MIN_SCENE_PROBABILITY = 1e-3
-# A scene is as similar as the mean of its best keyframes; one alone would let a chance likeness win.
-KEYFRAMES_PER_SCENE = 3
+# Scenes that an answer tells of; nobody reads more, and thousands would take longer to list than to rank.
+MAX_RANKED_SCENES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SceneLikeness:
+    """How alike the keyframes of each scene are to a query.
+
+    Attributes:
+        scene_ids: (S,) of the scenes that have keyframes, ascending.
+        similarities: (S,).
+    """
+
+    scene_ids: NDArray[np.int64]
+    similarities: Float64Array
 
 
 class KeyframeRetriever:
-    """Ranks a fixed set of keyframes; the vocabulary is fitted to their own patches."""
+    """Ranks a fixed set of keyframes and their scenes."""
 
     def __init__(
         self,
-        views: Sequence[StoredView],
+        search: SignatureSearch,
+        scene_ids: NDArray[np.int64],
         scenes: Sequence[Scene],
         settings: RetrievalSettings,
-        rng: np.random.Generator,
     ) -> None:
-        """Fit the vocabulary and encode all views."""
-        self._scenes = scenes
+        """Make it.
+
+        Args:
+            search: compares a query with the keyframes.
+            scene_ids: (K,) of the keyframes.
+            scenes: of the map, at least those of its keyframes.
+            settings: of scenes' probabilities.
+        """
+        self._search = search
         self._settings = settings
-        self._scene_ids = np.array([view.keyframe.scene_id for view in views], dtype=np.int64)
-        self._words = _fit_words(views, settings.vocabulary_size, rng)
-        self._vectors = np.stack([encode_vlad(view.descriptors, self._words) for view in views])
+        self._scene_ids, self._scene_rows = np.unique(scene_ids, return_inverse=True)
+        self._means = BestViewMeans(self._scene_rows, len(self._scene_ids))
+        names = {scene.scene_id: scene.name for scene in scenes}
+        self._names = [names[scene_id] for scene_id in self._scene_ids.tolist()]
 
     def similarities(self, descriptors: Float32Array) -> Float32Array:
         """(K,) cosine similarity of each keyframe to an image with (N, D) patch descriptors."""
-        return self._vectors @ encode_vlad(descriptors, self._words)
+        return self._search.similarities(descriptors)
+
+    def scene_likeness(self, similarities: Float32Array) -> SceneLikeness:
+        """Scenes by the (K,) similarities of their keyframes."""
+        return SceneLikeness(scene_ids=self._scene_ids, similarities=self._means(similarities))
 
     def rank_scenes(self, similarities: Float32Array) -> list[SceneMatch]:
-        """Scenes by likeness, best first; probabilities leave room for "none of these"."""
-        present = [scene for scene in self._scenes if (self._scene_ids == scene.scene_id).any()]
-        values = np.array([self._scene_similarity(scene.scene_id, similarities) for scene in present])
+        """The most alike scenes, best first; probabilities leave room for "none of these"."""
+        values = self._means(similarities)
         logits = (values - self._settings.unknown_similarity) / self._settings.temperature
         # "none of these" has logit 0; the largest is taken off so that no exponential overflows
         largest = max(float(logits.max(initial=0.0)), 0.0)
         weights = np.exp(logits - largest)
         probabilities = weights / (np.exp(-largest) + weights.sum())
-        matches = [
-            SceneMatch(scene_id=s.scene_id, name=s.name, probability=float(p), similarity=float(v))
-            for s, p, v in zip(present, probabilities, values, strict=True)
+        return [
+            SceneMatch(
+                scene_id=int(self._scene_ids[row]),
+                name=self._names[row],
+                probability=float(probabilities[row]),
+                similarity=float(values[row]),
+            )
+            for row in np.argsort(-probabilities, kind="stable")[:MAX_RANKED_SCENES]
         ]
-        return sorted(matches, key=lambda match: -match.probability)
 
     def favor_scenes(self, similarities: Float32Array, scenes: Sequence[SceneMatch], weight: float) -> Float32Array:
         """Similarities of the keyframes, raised where their scene is probable; none is excluded.
 
         Args:
             similarities: (K,) of the keyframes.
-            scenes: all of the map, with their probabilities.
+            scenes: the most probable ones.
             weight: similarity that a keyframe gains when its scene is more probable by a factor e.
         """
-        bonus = {s.scene_id: weight * np.log(max(s.probability, MIN_SCENE_PROBABILITY)) for s in scenes}
-        return np.asarray(similarities + np.array([bonus[int(i)] for i in self._scene_ids]), np.float32)
+        probabilities = np.full(len(self._scene_ids), MIN_SCENE_PROBABILITY)
+        ranked = np.array([scene.scene_id for scene in scenes], np.int64)
+        values = np.array([scene.probability for scene in scenes])
+        has_keyframes = np.isin(ranked, self._scene_ids)
+        rows = np.searchsorted(self._scene_ids, ranked[has_keyframes])
+        probabilities[rows] = np.maximum(values[has_keyframes], MIN_SCENE_PROBABILITY)
+        return np.asarray(similarities + weight * np.log(probabilities)[self._scene_rows], np.float32)
 
-    def _scene_similarity(self, scene_id: int, similarities: Float32Array) -> float:
-        """Mean similarity of the best keyframes of a scene."""
-        own = np.sort(similarities[self._scene_ids == scene_id])
-        return float(own[-KEYFRAMES_PER_SCENE:].mean())
 
-
-def _fit_words(views: Sequence[StoredView], num_words: int, rng: np.random.Generator) -> Float32Array:
-    """Vocabulary of a sample of patches drawn evenly from all views."""
-    per_view = max(1, MAX_VOCABULARY_SAMPLES // len(views))
-    samples = [view.descriptors[rng.permutation(len(view.descriptors))[:per_view]] for view in views]
-    return fit_vocabulary(np.concatenate(samples), num_words, rng)
+def best_rows(values: Float32Array, count: int) -> list[int]:
+    """Rows of the largest of (K,) values, the largest first; earlier ones first among equals."""
+    if count < len(values):
+        smallest = np.partition(values, len(values) - count)[len(values) - count]
+        rows = np.flatnonzero(values >= smallest)
+    else:
+        rows = np.arange(len(values))
+    return [int(row) for row in rows[np.argsort(-values[rows], kind="stable")][:count]]

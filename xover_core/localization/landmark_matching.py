@@ -1,18 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A first pose from the map's landmarks alone: one matrix product for a whole building, before any keyframe is read.
+"""A first pose from the map's landmarks alone: one matrix product, before any keyframe is read.
 
 A landmark's embedding is the mean over the views that saw it, so it is met from more directions than any one
 keyframe's patch. The pose that its matches give tells which keyframes to match as well, however little they look
-like the query as a whole.
+like the query as a whole. A large map is matched with the landmarks of the scenes that look most alike.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from xover_core.config import MatchingSettings, SolverSettings
 from xover_core.geometry.alignment import align_robust
 from xover_core.geometry.camera_pose import solve_absolute_pose
+from xover_core.landmark_map.bounded_cache import BoundedCache
+from xover_core.landmark_map.landmark_blocks import LandmarkBlocks
 from xover_core.localization.patch_matching import match_to_points
 from xover_core.localization.pose_candidates import (
     REFERENCE_HEIGHT,
@@ -20,24 +25,61 @@ from xover_core.localization.pose_candidates import (
     QueryView,
     point_tolerances,
 )
-from xover_core.types import Landmarks
+from xover_core.types import Float32Array, Float64Array, Landmarks
+
+# Neighbourhoods that are kept ready: those of the last few rooms that the robot was in.
+_MAX_NEIGHBORHOODS_BYTES = 64e6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandmarkMatrix:
+    """Landmarks made ready for matching: (M, D) embeddings and (M, 3) positions in the map."""
+
+    embeddings: Float32Array
+    positions_map: Float64Array
+
+    @property
+    def num_bytes(self) -> int:
+        """Memory that it takes."""
+        return self.embeddings.nbytes + self.positions_map.nbytes
 
 
 class LandmarkMatcher:
-    """Holds the landmarks of a map as one matrix."""
+    """Holds the landmarks of a map as one matrix, or those of a neighbourhood in a large map."""
 
-    def __init__(self, landmarks: Landmarks, matching: MatchingSettings, solver: SolverSettings) -> None:
-        self._embeddings = landmarks.embeddings.astype(np.float32)
-        self._positions_map = landmarks.positions_map
+    def __init__(
+        self, blocks: LandmarkBlocks, matching: MatchingSettings, solver: SolverSettings, *, max_landmarks: int
+    ) -> None:
+        """Make the landmarks ready.
+
+        Args:
+            blocks: landmarks of the map.
+            matching: thresholds.
+            solver: of poses.
+            max_landmarks: a map with more is matched scene by scene.
+        """
+        self._blocks = blocks
         self._matching = matching
         self._solver = solver
+        self._max_landmarks = max_landmarks
+        self._all = _as_matrix([blocks.all()]) if len(blocks) <= max_landmarks else None
+        self._neighborhoods: BoundedCache[tuple[int, ...], LandmarkMatrix] = BoundedCache(
+            self._gather, lambda matrix: matrix.num_bytes, _MAX_NEIGHBORHOODS_BYTES
+        )
 
-    def solve(self, query: QueryView, rng: np.random.Generator) -> PoseCandidate | None:
-        """Pose of the query from its matches with landmarks; None when too few of them agree."""
-        if len(self._embeddings) < self._solver.min_inliers:
+    def solve(self, query: QueryView, scene_ids: Sequence[int], rng: np.random.Generator) -> PoseCandidate | None:
+        """Pose of the query from its matches with landmarks; None when too few of them agree.
+
+        Args:
+            query: the image.
+            scene_ids: of the scenes that look most alike, best first; only they are matched in a large map.
+            rng: of the solver.
+        """
+        landmarks = self._all or self._neighborhoods[self._nearest(scene_ids)]
+        if len(landmarks.embeddings) < self._solver.min_inliers:
             return None
-        pairs = match_to_points(query.descriptors, self._embeddings, query.grid_shape, self._matching)
-        points_map = self._positions_map[pairs.rows_b]
+        pairs = match_to_points(query.descriptors, landmarks.embeddings, query.grid_shape, self._matching)
+        points_map = landmarks.positions_map[pairs.rows_b]
         if query.depth is None:
             found = solve_absolute_pose(
                 query.keypoints_px[pairs.rows_a],
@@ -58,3 +100,31 @@ class LandmarkMatcher:
         if aligned is None or np.count_nonzero(aligned.is_inlier) < self._solver.min_inliers:
             return None
         return PoseCandidate(T_map_camera=aligned.T_b_a, score=aligned.score)
+
+    def _nearest(self, scene_ids: Sequence[int]) -> tuple[int, ...]:
+        """The first scenes with no more landmarks together than allowed, by id; the first one in any case."""
+        counts = self._blocks.counts
+        chosen: list[int] = []
+        total = 0
+        for scene_id in scene_ids:
+            count = counts.get(scene_id, 0)
+            if count and chosen and total + count > self._max_landmarks:
+                break
+            if count:
+                chosen.append(scene_id)
+                total += count
+        return tuple(sorted(chosen))
+
+    def _gather(self, scene_ids: tuple[int, ...]) -> LandmarkMatrix:
+        """The landmarks of some scenes."""
+        return _as_matrix([self._blocks.of_scene(scene_id) for scene_id in scene_ids])
+
+
+def _as_matrix(parts: Sequence[Landmarks]) -> LandmarkMatrix:
+    """Landmarks one after the other; empty without any part."""
+    if not parts:
+        return LandmarkMatrix(embeddings=np.zeros((0, 0), np.float32), positions_map=np.zeros((0, 3)))
+    return LandmarkMatrix(
+        embeddings=np.concatenate([part.embeddings for part in parts]).astype(np.float32),
+        positions_map=np.concatenate([part.positions_map for part in parts]),
+    )

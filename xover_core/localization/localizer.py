@@ -22,14 +22,14 @@ from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.geometry.transforms import invert, make_pose
 from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
-from xover_core.landmark_map.map_storage import MapStorage
+from xover_core.landmark_map.map_reader import open_map
 from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.localization.belief import Belief
 from xover_core.localization.calibration import load_calibration
 from xover_core.localization.decision import decide
 from xover_core.localization.hypothesis_builder import MAX_VIEW_ANGLE, MAX_VIEW_DISTANCE, HypothesisBuilder
-from xover_core.localization.keyframe_retrieval import KeyframeRetriever
-from xover_core.localization.keyframe_store import StoredView, make_stored_view
+from xover_core.localization.keyframe_retrieval import KeyframeRetriever, best_rows
+from xover_core.localization.keyframe_store import StoredView, ViewStore
 from xover_core.localization.landmark_matching import LandmarkMatcher
 from xover_core.localization.patch_matching import match_patches
 from xover_core.localization.pose_candidates import (
@@ -44,10 +44,10 @@ from xover_core.localization.pose_candidates import (
     solve_relative,
 )
 from xover_core.localization.pose_hint import apply_hint, near_hint
-from xover_core.localization.pose_verification import views_towards
 from xover_core.localization.scene_belief import SceneBelief
 from xover_core.localization.scene_finder import SceneFinder, SceneQuery, find_scene_finder, scene_finder_of
 from xover_core.localization.scene_posterior import weigh_by_poses
+from xover_core.localization.signature_search import make_search
 from xover_core.types import (
     Float32Array,
     LocalizationResult,
@@ -63,6 +63,7 @@ from xover_core.types import (
 
 # Keyframes that are matched because of the landmarks' pose, beyond those that look alike.
 LANDMARK_VIEWS = 3
+BYTES_PER_MB = 1e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +105,15 @@ class Localizer:
         self._map = landmark_map
         self._encoder = encoder
         self._settings = settings
-        self._views = [make_stored_view(keyframe) for keyframe in landmark_map.keyframes]
+        retrieval = settings.retrieval
+        self._views = ViewStore(landmark_map.keyframes, retrieval.cache_mb * BYTES_PER_MB)
         rng = np.random.default_rng(settings.random_seed)
-        self._retriever = KeyframeRetriever(self._views, landmark_map.scenes, settings.retrieval, rng)
-        self._landmarks = LandmarkMatcher(landmark_map.landmarks, settings.matching, settings.solver)
+        search = make_search(self._views, landmark_map.signatures, retrieval.vocabulary_size, rng)
+        self._retriever = KeyframeRetriever(search, self._views.table.scene_ids, landmark_map.scenes, retrieval)
+        self._landmarks = LandmarkMatcher(
+            landmark_map.blocks, settings.matching, settings.solver, max_landmarks=retrieval.max_landmarks
+        )
+        self._scene_names = {scene.scene_id: scene.name for scene in landmark_map.scenes}
         self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
         self._use_scene_finder(scene_finder)
@@ -182,7 +188,7 @@ class Localizer:
         similarities = self._retriever.similarities(query.descriptors)
         scenes = self._rank_scenes(frame, similarities, is_alone=is_alone)
         clock.stage_done("scenes")
-        from_landmarks = self._landmarks.solve(query, rng)
+        from_landmarks = self._landmarks.solve(query, [scene.scene_id for scene in scenes], rng)
         chosen = self._choose_views(self._favor_scenes(similarities, scenes), from_landmarks, hint)
         clock.stage_done("retrieve")
         matched = [self._match(query, view) for view in chosen]
@@ -198,7 +204,7 @@ class Localizer:
         relative = self._relative_pose(query, best, hypotheses, matches, rng)
         clock.stage_done("relative")
         return FrameEvidence(
-            scenes=tuple(weigh_by_poses(scenes, hypotheses)),
+            scenes=tuple(weigh_by_poses(scenes, hypotheses, self._scene_names)),
             hypotheses=tuple(hypotheses),
             relative_pose=relative,
             matches=matches,
@@ -228,9 +234,9 @@ class Localizer:
 
     def _rank_scenes(self, frame: RgbdFrame, similarities: Float32Array, *, is_alone: bool) -> list[SceneMatch]:
         """Scenes by likeness of their keyframes and, where they have embeddings, by those and over time."""
-        alike = self._retriever.rank_scenes(similarities)
         if self._scene_belief is None:
-            return alike
+            return self._retriever.rank_scenes(similarities)
+        alike = self._retriever.scene_likeness(similarities)
         return self._scene_belief.judge(frame, alike) if is_alone else self._scene_belief.update(frame, alike)
 
     def _favor_scenes(self, similarities: Float32Array, scenes: Sequence[SceneMatch]) -> Float32Array:
@@ -244,22 +250,20 @@ class Localizer:
     ) -> list[StoredView]:
         """Keyframes to match: the most similar ones, those near a hint, and those that see what the landmarks show."""
         count = self._settings.retrieval.num_keyframes
-        order = [int(i) for i in np.argsort(-similarities, kind="stable")]
-        chosen = order[:count]
+        table = self._views.table
+        chosen = best_rows(similarities, count)
         if hint is not None:
-            near = [i for i in order if near_hint(self._views[i].keyframe.T_map_camera, hint)]
-            chosen += [i for i in near[: count // 2] if i not in chosen]
-        views = [self._views[i] for i in chosen]
+            near = np.flatnonzero(near_hint(table.poses, hint))
+            chosen += near[best_rows(similarities[near], count // 2)].tolist()
         if from_landmarks is not None:
-            towards = views_towards(
-                self._views,
+            towards = table.rows_towards(
                 from_landmarks.T_map_camera,
                 max_distance=MAX_VIEW_DISTANCE,
                 max_angle=MAX_VIEW_ANGLE,
                 max_views=LANDMARK_VIEWS,
             )
-            views += [view for view in towards if not any(view is other for other in views)]
-        return views
+            chosen += towards.tolist()
+        return self._views.at(dict.fromkeys(chosen))
 
     def _match(self, query: QueryView, view: StoredView) -> MatchedView:
         """Match the query's patches with one keyframe's."""
@@ -372,8 +376,7 @@ def load_localizer(map_path: Path, settings: XoverSettings) -> Localizer:
         MapFormatError: no map file, damaged, empty, or made by another model than the settings name.
         ModelError: the model is unknown or its weights are missing.
     """
-    with MapStorage.open(map_path, read_only=True) as storage:
-        landmark_map = storage.load()
+    landmark_map = open_map(map_path, settings.retrieval)
     header = landmark_map.header
     if header.model.name != settings.encoder.model:
         raise MapFormatError(

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.geometry.transforms import log_se3, make_pose
 from xover_core.types import Float64Array, Mat4, PoseHint, PoseHypothesis
@@ -32,10 +33,10 @@ def apply_hint(hypotheses: Sequence[PoseHypothesis], hint: PoseHint | None) -> l
     return sorted(weighted, key=lambda hypothesis: -hypothesis.probability)
 
 
-def near_hint(T_map_camera: Mat4, hint: PoseHint) -> bool:
-    """Whether a keyframe's position is within reach of the hint; where it looks does not matter."""
-    distance = float(np.linalg.norm(T_map_camera[:3, 3] - hint.T_map_camera[:3, 3]))
-    return distance <= NEAR_SIGMAS * _std_m(hint.covariance) + 2.0
+def near_hint(poses: Float64Array, hint: PoseHint) -> NDArray[np.bool_]:
+    """Which of (..., 4, 4) keyframes stand within reach of the hint; where they look does not matter."""
+    distance = np.linalg.norm(poses[..., :3, 3] - hint.T_map_camera[:3, 3], axis=-1)
+    return np.asarray(distance <= NEAR_SIGMAS * _std_m(hint.covariance) + 2.0)
 
 
 def _reweight(probability: float, sigmas: float) -> float:

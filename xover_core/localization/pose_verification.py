@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ from xover_core.config import VerificationSettings
 from xover_core.geometry.camera import is_inside, project
 from xover_core.geometry.depth import sample_depth
 from xover_core.geometry.transforms import invert, transform_points
-from xover_core.localization.keyframe_store import StoredView
 from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, Mat4
 
 
@@ -67,15 +65,3 @@ def compare_depth(
         num_see_through=int(np.count_nonzero(difference > tolerance)),
         num_hidden=int(np.count_nonzero(difference < -tolerance)),
     )
-
-
-def views_towards(
-    views: Sequence[StoredView], T_map_camera: Mat4, *, max_distance: float, max_angle: float, max_views: int
-) -> list[StoredView]:
-    """Keyframes near a pose that look the same way, nearest first; their points are what the pose should see."""
-    centers = np.array([view.keyframe.T_map_camera[:3, 3] for view in views]).reshape(-1, 3)
-    axes = np.array([view.keyframe.T_map_camera[:3, 2] for view in views]).reshape(-1, 3)
-    distance = np.linalg.norm(centers - T_map_camera[:3, 3], axis=1)
-    turn = np.arccos(np.clip(axes @ T_map_camera[:3, 2], -1, 1))
-    order = np.argsort(distance / max_distance + turn / max_angle, kind="stable")[:max_views]
-    return [views[i] for i in order if distance[i] <= max_distance and turn[i] <= max_angle]

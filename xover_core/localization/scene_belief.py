@@ -9,12 +9,11 @@ left the scene, or have been carried away.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from xover_core.config import SceneBeliefSettings, XoverSettings
 from xover_core.geometry.transforms import pose_error
+from xover_core.localization.keyframe_retrieval import SceneLikeness
 from xover_core.localization.scene_finder import SceneFinder
 from xover_core.localization.scene_index import SceneEvidence
 from xover_core.localization.scene_posterior import bayes_update
@@ -34,7 +33,7 @@ class SceneBelief:
         self._finder = finder
         self._settings: SceneBeliefSettings = settings.scene_belief
         self._likeness = settings.retrieval
-        self._rows = {scene.scene_id: row for row, scene in enumerate(finder.index.scenes)}
+        self._scene_ids = np.array([scene.scene_id for scene in finder.index.scenes], np.int64)
         self._state = LocalizationState.UNKNOWN
         self.reset()
 
@@ -50,8 +49,8 @@ class SceneBelief:
             self.reset()
         self._state = state
 
-    def judge(self, frame: RgbdFrame, alike: Sequence[SceneMatch]) -> list[SceneMatch]:
-        """Scenes by one frame alone, the most probable first; changes nothing.
+    def judge(self, frame: RgbdFrame, alike: SceneLikeness) -> list[SceneMatch]:
+        """The most probable scenes by one frame alone, the best first; changes nothing.
 
         Args:
             frame: a view.
@@ -61,8 +60,8 @@ class SceneBelief:
         posterior = bayes_update(self._finder.prior, self._log_odds(evidence, alike))
         return self._finder.index.matches(posterior, evidence)
 
-    def update(self, frame: RgbdFrame, alike: Sequence[SceneMatch]) -> list[SceneMatch]:
-        """Scenes by this frame and all before it; a frame without odometry is judged alone."""
+    def update(self, frame: RgbdFrame, alike: SceneLikeness) -> list[SceneMatch]:
+        """The most probable scenes by this frame and all before it; a frame without odometry is judged alone."""
         if frame.T_odom_camera is None:
             return self.judge(frame, alike)
         is_new = self._has_moved(frame.T_odom_camera)
@@ -89,10 +88,10 @@ class SceneBelief:
         is_localized = self._state is LocalizationState.LOCALIZED
         return self._settings.use_every_frame_until_localized and not is_localized
 
-    def _log_odds(self, evidence: SceneEvidence, alike: Sequence[SceneMatch]) -> Float64Array:
+    def _log_odds(self, evidence: SceneEvidence, alike: SceneLikeness) -> Float64Array:
         """(S,) log odds by embeddings and by the likeness of keyframes."""
         total = evidence.log_odds.copy()
-        for match in alike:
-            likeness = (match.similarity - self._likeness.unknown_similarity) / self._likeness.temperature
-            total[self._rows[match.scene_id]] += self._settings.likeness_weight * likeness
+        likeness = (alike.similarities - self._likeness.unknown_similarity) / self._likeness.temperature
+        # both are ordered by id, and each scene with keyframes is one of the finder's
+        total[np.searchsorted(self._scene_ids, alike.scene_ids)] += self._settings.likeness_weight * likeness
         return np.asarray(total)

@@ -14,8 +14,9 @@ from xover_core.encoders.scene_encoder import ColoredPoints, SceneEncoder
 from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.landmark_map.landmark_map import LandmarkMap, has_scene_model
+from xover_core.landmark_map.lazy_keyframes import find_table
 from xover_core.localization.scene_calibration import SceneCalibration, load_scene_calibration
-from xover_core.localization.scene_index import SceneEvidence, SceneIndex
+from xover_core.localization.scene_index import MAX_MATCHES, SceneEvidence, SceneIndex
 from xover_core.localization.scene_posterior import bayes_update, scene_prior
 from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, RgbdFrame, SceneMatch, SceneModality
 
@@ -93,7 +94,7 @@ class SceneFinder:
         """The scenes and their embeddings."""
         return self._index
 
-    def find(self, query: SceneQuery, max_matches: int | None = None) -> list[SceneMatch]:
+    def find(self, query: SceneQuery, max_matches: int | None = MAX_MATCHES) -> list[SceneMatch]:
         """Rank the scenes for a query.
 
         Args:
@@ -197,7 +198,8 @@ def find_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
 def scene_finder_of(landmark_map: LandmarkMap, encoder: SceneEncoder, settings: XoverSettings) -> SceneFinder:
     """The finder for a map whose scenes `encoder` described."""
     calibration = load_scene_calibration(settings.scene_encoder.model, settings.scene_belief)
-    known = {k.scene_id for k in landmark_map.keyframes} | {e.scene_id for e in landmark_map.scene_embeddings}
+    with_keyframes = set(find_table(landmark_map.keyframes).scene_ids.tolist())
+    known = with_keyframes | {e.scene_id for e in landmark_map.scene_embeddings}
     # of one that has only a name nothing can be said
     scenes = [scene for scene in landmark_map.scenes if scene.scene_id in known]
     index = SceneIndex(scenes, landmark_map.scene_embeddings, _embedded_views(landmark_map, encoder))
@@ -206,8 +208,13 @@ def scene_finder_of(landmark_map: LandmarkMap, encoder: SceneEncoder, settings: 
 
 def _embedded_views(landmark_map: LandmarkMap, encoder: SceneEncoder) -> list[tuple[int, Float32Array]]:
     """Scene and embedding of each described keyframe alone; none in maps so large that comparing would take long."""
-    described = [k for k in landmark_map.keyframes if k.keyframe_id in landmark_map.scene_views]
-    if len(described) > _MAX_VIEWS:
-        return []
     views = landmark_map.scene_views
-    return [(k.scene_id, encoder.embed_views(views[k.keyframe_id][None].astype(np.float32))) for k in described]
+    if len(views) > _MAX_VIEWS:
+        return []
+    table = find_table(landmark_map.keyframes)
+    described = zip(table.keyframe_ids.tolist(), table.scene_ids.tolist(), strict=True)
+    return [
+        (scene_id, encoder.embed_views(views[keyframe_id][None].astype(np.float32)))
+        for keyframe_id, scene_id in described
+        if keyframe_id in views
+    ]

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.localization.scene_calibration import SceneCalibration
+from xover_core.localization.scene_means import BestViewMeans
 from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch, SceneModality
 
-# One view alone may be like the query by chance.
-NUM_BEST_VIEWS = 3
+# Scenes that an answer tells of.
+MAX_MATCHES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +60,8 @@ class SceneIndex:
                 self._matrices[modality] = np.array([rows[e.scene_id] for e in own], np.int64), vectors
 
         known = [(rows[scene_id], vector) for scene_id, vector in views if scene_id in rows]
-        known.sort(key=lambda pair: pair[0])
-        self._view_rows = np.array([row for row, _ in known], np.int64)
+        view_rows = np.array([row for row, _ in known], np.int64)
+        self._view_means = BestViewMeans(view_rows, len(self.scenes))
         self._views = np.stack([vector for _, vector in known]) if known else np.zeros((0, 0), np.float32)
 
     @property
@@ -85,10 +86,9 @@ class SceneIndex:
         """
         values = self.similarities(embedding, SceneModality.IMAGE)
         if len(self._views):
-            found = self._views @ embedding
-            starts = np.flatnonzero(np.diff(self._view_rows, prepend=-1))
-            for row, of_scene in zip(self._view_rows[starts], np.split(found, starts[1:]), strict=True):
-                values[row] = np.sort(of_scene)[-NUM_BEST_VIEWS:].mean()
+            means = self._view_means(self._views @ embedding)
+            has_views = np.isfinite(means)
+            values[has_views] = means[has_views]
         return values
 
     def weigh(self, query: Mapping[SceneModality, Float32Array], calibration: SceneCalibration) -> SceneEvidence:
@@ -110,7 +110,7 @@ class SceneIndex:
         return SceneEvidence(log_odds=total, similarities=similarities, modalities=modalities)
 
     def matches(
-        self, probabilities: Float64Array, evidence: SceneEvidence, max_matches: int | None = None
+        self, probabilities: Float64Array, evidence: SceneEvidence, max_matches: int | None = MAX_MATCHES
     ) -> list[SceneMatch]:
         """Scenes, the most probable first.
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -28,13 +28,23 @@ def bayes_update(prior: Float64Array, log_odds: Float64Array) -> Float64Array:
     return np.asarray(weights / weights.sum())
 
 
-def weigh_by_poses(scenes: Sequence[SceneMatch], hypotheses: Sequence[PoseHypothesis]) -> list[SceneMatch]:
+def weigh_by_poses(
+    scenes: Sequence[SceneMatch], hypotheses: Sequence[PoseHypothesis], names: Mapping[int, str]
+) -> list[SceneMatch]:
     """Scene probabilities given verified poses, best first.
 
     A pose that is right puts the camera in its scene, whatever the scene looks like from elsewhere; only what the
     poses leave open is shared out by likeness. Hypotheses of one scene exclude each other as far as they are
     distinct, so the best one counts.
+
+    Args:
+        scenes: the most probable ones by likeness.
+        hypotheses: poses, also in other scenes.
+        names: of all scenes by id.
     """
+    listed = {scene.scene_id for scene in scenes}
+    unlisted = dict.fromkeys(h.scene_id for h in hypotheses if h.scene_id not in listed)
+    scenes = [*scenes, *(SceneMatch(scene_id=i, name=names[i], probability=0.0, similarity=0.0) for i in unlisted)]
     by_pose = {scene.scene_id: 0.0 for scene in scenes}
     for hypothesis in hypotheses:
         by_pose[hypothesis.scene_id] = max(by_pose.get(hypothesis.scene_id, 0.0), hypothesis.probability)
