@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
@@ -147,6 +148,15 @@ def test_the_manifest_names_what_the_nodes_import() -> None:
     sources = "\n".join(p.read_text(encoding="utf-8") for p in (SOURCE / "xover_ros" / "xover_ros").glob("*.py"))
     imported = set(re.findall(r"^from (\w+)\.(?:msg|srv) import", sources, re.MULTILINE)) | {"rclpy", "xover_core"}
     assert imported <= declared, imported - declared
+
+
+def test_colcon_and_pip_install_the_same_data() -> None:
+    """Models, presets and templates; a workspace built without links has no others than these."""
+    line = re.search(r"^xover_core = (\[.*\])$", (REPOSITORY / "pyproject.toml").read_text("utf-8"), re.MULTILINE)
+    assert line is not None
+    tree = ast.parse((SOURCE / "xover_core" / "setup.py").read_text(encoding="utf-8"))
+    lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.List)]
+    assert [ast.literal_eval(one) for one in lists] == [ast.literal_eval(line.group(1))]
 
 
 def test_every_message_file_is_built() -> None:

@@ -4,6 +4,15 @@
 from setuptools import find_packages, setup
 
 NAME = "xover_core"
+# as in pyproject.toml; a test compares them
+DATA = [
+    "py.typed",
+    "presets/*.yaml",
+    "evaluation/templates/*.html",
+    "resources/models/*.yaml",
+    "resources/models/*.safetensors",
+    "resources/models/*.onnx",
+]
 
 setup(
     name=NAME,
@@ -14,8 +23,7 @@ setup(
     maintainer_email="maintainers@xover.example.org",
     license="Apache-2.0",
     packages=find_packages(include=["xover_core", "xover_core.*"]),
-    include_package_data=True,
-    package_data={"": ["*.yaml", "*.sql", "*.json", "*.html", "*.onnx", "*.safetensors", "py.typed"]},
+    package_data={NAME: DATA},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
