@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from xover_core.errors import GeometryError
-from xover_core.geometry.alignment import align_rigid, align_robust
+from xover_core.geometry.alignment import align_rigid, align_robust, align_triangles
 from xover_core.geometry.transforms import exp_se3, invert, make_pose, pose_error, transform_points
 
 # float64 singular value decompositions of well-spread points
@@ -152,3 +152,22 @@ def test_robust_alignment_of_collinear_points_is_finite(random):
     found = align_robust(line, moved, np.full(30, 0.05), rng=np.random.default_rng(0))
     assert found is not None
     np.testing.assert_allclose(transform_points(found.T_b_a, line), moved, atol=1e-6)
+
+
+def test_triangles_are_aligned_as_three_points_each(random):
+    corners_a = random.uniform(-2, 2, (40, 3, 3))
+    corners_b = transform_points(T_B_A, corners_a.reshape(-1, 3)).reshape(-1, 3, 3)
+    corners_b += random.normal(scale=0.02, size=corners_b.shape)
+    rotations, translations = align_triangles(corners_a, corners_b)
+    for rotation, translation, a, b in zip(rotations, translations, corners_a, corners_b, strict=True):
+        expected = align_rigid(a, b)
+        np.testing.assert_allclose(rotation, expected[:3, :3], atol=TOLERANCE)
+        np.testing.assert_allclose(translation, expected[:3, 3], atol=TOLERANCE)
+
+
+def test_corners_on_a_line_land_on_their_matches(random):
+    line = np.outer(random.uniform(-2, 2, 3), (1.0, 2.0, -1.0))
+    moved = transform_points(T_B_A, line)
+    rotations, translations = align_triangles(line[None], moved[None])
+    np.testing.assert_allclose(line @ rotations[0].T + translations[0], moved, atol=TOLERANCE)
+    assert np.linalg.det(rotations[0]) == pytest.approx(1)
