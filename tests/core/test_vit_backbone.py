@@ -215,9 +215,15 @@ def test_new_weights_and_another_precision_have_their_own_position_embedding() -
 
 
 @pytest.mark.usefixtures("_transformers")
-def test_a_traced_network_keeps_nothing() -> None:
+def test_a_traced_network_is_for_all_sizes_and_keeps_nothing() -> None:
     backbone = VitBackbone(TINY_DINO)
-    images = torch.randn(2, 3, 24, 40)
-    traced = torch.export.export(backbone, (images,), strict=False).module()
+    height, width = (8 * torch.export.Dim(name, min=2, max=32) for name in ("rows", "cols"))
+    program = torch.export.export(
+        backbone, (torch.randn(2, 3, 24, 40),), dynamic_shapes=({2: height, 3: width},), strict=False
+    )
     assert not backbone._kept_positions
-    torch.testing.assert_close(traced(images), backbone(images), rtol=TOLERANCE, atol=TOLERANCE)
+    traced = program.module()
+    # the second is the grid that the embedding is for
+    for rows, cols in ((6, 5), (4, 4), (4, 9)):
+        images = torch.randn(2, 3, 8 * rows, 8 * cols)
+        torch.testing.assert_close(traced(images), backbone(images), rtol=TOLERANCE, atol=TOLERANCE)

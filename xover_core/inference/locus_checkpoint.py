@@ -24,8 +24,6 @@ from xover_core.networks.locus_head import LocusHead
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork
 from xover_core.networks.vit_backbone import VIT_SHAPES, VitBackbone, VitShape
 
-KIND = "vit-locus"
-"""What manifests call such a model."""
 FORMAT = "xover-locus-1"
 PUBLISHED_SHAPE = VIT_SHAPES["dino-vitb8"]
 _CONTAINERS = ("model", "model_state_dict")

@@ -6,7 +6,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from xover_core.inference.locus_checkpoint import KIND, save_locus
+from xover_core.inference.locus_checkpoint import save_locus
+from xover_core.inference.locus_graph import KIND
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import ModelEntry
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork

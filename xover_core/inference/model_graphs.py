@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from xover_core.errors import ModelError
-from xover_core.inference import compact_graph
+from xover_core.inference import compact_graph, locus_graph
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.model_store import ModelEntry, model_entry
 
@@ -34,4 +34,11 @@ def _compact(entry: ModelEntry, size: Size) -> tuple[ModelGraph, ...]:
     return (compact_graph.compact_graph_of(entry.name, size),)
 
 
-_MAKERS: Mapping[str, Callable[[ModelEntry, Size], tuple[ModelGraph, ...]]] = {compact_graph.KIND: _compact}
+def _locus(entry: ModelEntry, size: Size) -> tuple[ModelGraph, ...]:
+    return (locus_graph.locus_graph_of(entry.name, size),)
+
+
+_MAKERS: Mapping[str, Callable[[ModelEntry, Size], tuple[ModelGraph, ...]]] = {
+    compact_graph.KIND: _compact,
+    locus_graph.KIND: _locus,
+}

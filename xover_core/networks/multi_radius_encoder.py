@@ -65,3 +65,9 @@ class MultiRadiusEncoderNetwork(nn.Module):
         rows, cols = (side // self.patch_size for side in images.shape[-2:])
         tokens = self.backbone(images)
         return tuple(head(tokens).unflatten(1, (rows, cols)) for head in self.heads)
+
+    def only(self, radius: float) -> MultiRadiusEncoderNetwork:
+        """The same backbone with the head for one of the radii, which is all that is computed then."""
+        head = self.heads[self.radii.index(radius)]
+        network = MultiRadiusEncoderNetwork(cast(TokenBackbone, self.backbone), [head], [radius])
+        return network.train(self.training)

@@ -21,6 +21,8 @@ PUBLISHED_POSITION_OFFSET = 0.1
 FAMILIES = ("dino", "dinov2")
 # Grids whose position embedding is kept; a camera has one. Of ViT-B/8 at 256x320 it takes 4 MB.
 _MAX_KEPT_GRIDS = 8
+# Sharpness of the cubic that DINO and DINOv2 resize by.
+_CUBIC = -0.75
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +189,29 @@ class VitBackbone(nn.Module):
         return resized
 
     def _resize_positions(self, rows: int, cols: int) -> Tensor:
-        """See `position_embedding`."""
+        """See `position_embedding`; lengths may be symbols, and every backend computes these operations alike."""
         embedding: Tensor = self.embeddings.position_embeddings
         side = self.shape.trained_size // self.patch_size
-        if (rows, cols) == (side, side):
-            return embedding
-        grid = embedding[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
-        factors = [(length + self.position_offset) / side for length in (rows, cols)]
         # in float32: half precision would move the embedding
-        resized = nn.functional.interpolate(grid.float(), scale_factor=factors, mode="bicubic", align_corners=False)
-        return torch.cat([embedding[:, :1], resized.to(embedding.dtype).flatten(2).transpose(1, 2)], dim=1)
+        grid = embedding[0, 1:].float().reshape(side, side, -1)
+        counts = [torch.ones(length, device=grid.device).sum() for length in (rows, cols)]
+        # as published: on the grid that it was trained for, it is as it was trained
+        is_trained = (counts[0] == side) & (counts[1] == side)
+        offset = torch.where(is_trained, 0.0, self.position_offset)
+        for axis, (length, count) in enumerate(zip((rows, cols), counts, strict=True)):
+            centers = (torch.arange(length, device=grid.device) + 0.5) * (side / (count + offset)) - 0.5
+            grid = _sample_bicubic(grid.movedim(axis, 0), centers).movedim(0, axis)
+        return torch.cat([embedding[:, :1], grid.flatten(0, 1)[None].to(embedding.dtype)], dim=1)
+
+
+def _sample_bicubic(values: Tensor, positions: Tensor) -> Tensor:
+    """(P, A, C) cubic interpolation of (L, A, C) at (P,) positions on the first axis; beyond its ends they go on."""
+    taps = positions.floor()[:, None] + torch.arange(-1, 3, device=positions.device)
+    distance = (positions[:, None] - taps).abs()
+    near = ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
+    far = ((distance - 5) * distance + 8) * distance * _CUBIC - 4 * _CUBIC
+    weights = torch.where(distance <= 1, near, far)
+    return (values[taps.long().clamp(0, values.shape[0] - 1)] * weights[:, :, None, None]).sum(dim=1)
 
 
 def _forget_positions(backbone: nn.Module, _: object) -> None:
