@@ -27,6 +27,11 @@ ARGUMENTS = (
     DeclareLaunchArgument(
         "params_file", default_value=share("config", "localizer.yaml"), description="parameters of the node"
     ),
+    DeclareLaunchArgument(
+        "overrides_file",
+        default_value=LaunchConfiguration("params_file"),
+        description="parameters that win over those of params_file",
+    ),
     DeclareLaunchArgument("use_sim_time", default_value="false", description="take the time from /clock"),
     DeclareLaunchArgument(
         "autostart", default_value="true", description="activate the node without a lifecycle manager"
@@ -76,6 +81,7 @@ def generate_launch_description():
         respawn_delay=2.0,
         parameters=[
             LaunchConfiguration("params_file"),
+            LaunchConfiguration("overrides_file"),
             {"map_file": ParameterValue(LaunchConfiguration("map"), value_type=str)},
             {"autostart": LaunchConfiguration("autostart")},
             use_sim_time,

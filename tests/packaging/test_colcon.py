@@ -18,7 +18,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = REPOSITORY / "ros2_ws" / "src"
 PACKAGES = {"xover_core": "ament_python", "xover_msgs": "ament_cmake", "xover_ros": "ament_python"}
-EXECUTABLES = {"localizer", "mapper", "bag_player", "demo_recorder", "health"}
+EXECUTABLES = {"localizer", "mapper", "bag_player", "demo_recorder", "health", "pose_handoff"}
 BIN = Path(sys.executable).parent
 NUM_DOMAINS = 100
 

@@ -34,7 +34,7 @@ INTERFACE = {
         "PythonExpression",
     ),
     "launch_ros": (),
-    "launch_ros.actions": ("Node", "PushRosNamespace"),
+    "launch_ros.actions": ("Node", "PushRosNamespace", "SetRemap"),
     "launch_ros.parameter_descriptions": ("ParameterValue",),
     "launch_ros.substitutions": ("FindPackageShare",),
 }

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from fake_launch import Recorded, load_launch_file, of_kind
 from xover_ros.node_settings import BagPlayerSettings, LocalizerNodeSettings, MapperNodeSettings
 
@@ -38,8 +39,9 @@ def _own_nodes(recorded: list[Recorded]) -> list[Recorded]:
     return [node for node in of_kind(recorded, "Node") if node.kwargs["package"] == "xover_ros"]
 
 
-def test_there_are_the_three_launch_files() -> None:
-    assert [path.name for path in LAUNCH_FILES] == ["localize.launch.py", "map.launch.py", "replay.launch.py"]
+def test_there_are_these_launch_files() -> None:
+    names = [path.name.removesuffix(".launch.py") for path in LAUNCH_FILES]
+    assert names == ["localize", "map", "nav2_handoff", "replay"]
 
 
 def test_every_argument_is_described(recorded: list[Recorded]) -> None:
@@ -114,6 +116,22 @@ def test_a_namespace_covers_the_nodes_and_tf(name: str, monkeypatch: pytest.Monk
     for node in of_kind(recorded, "Node"):
         assert ("/tf", "tf") in node.kwargs["remappings"]
         assert ("/tf_static", "tf_static") in node.kwargs["remappings"]
+
+
+def test_the_hand_off_leaves_the_transform_and_initialpose_to_the_other_localizer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recorded = _launch("nav2_handoff", monkeypatch)
+    (include,) = of_kind(recorded, "IncludeLaunchDescription")
+    ((name, file),) = include.kwargs["launch_arguments"]
+    overrides = yaml.safe_load((SHARE / "config" / file.args[0][-1]).read_text(encoding="utf-8"))
+    assert (name, overrides) == ("overrides_file", {"/**/localizer": {"ros__parameters": {"publish_tf": False}}})
+    (remap,) = of_kind(recorded, "SetRemap")
+    assert remap.kwargs["src"] == "initialpose"
+    # later files win, and the launch file's own arguments win over both
+    (localizer,) = _own_nodes(_launch("localize", monkeypatch))
+    files = [part.args[0] for part in localizer.kwargs["parameters"] if isinstance(part, Recorded)]
+    assert files == ["params_file", "overrides_file"]
 
 
 def test_the_mapper_gets_time_to_finish(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ setup(
             "bag_player = xover_ros.bag_player:main",
             "demo_recorder = xover_ros.demo_recorder:main",
             "health = xover_ros.health:main",
+            "pose_handoff = xover_ros.pose_handoff:main",
         ],
     },
 )
