@@ -27,7 +27,7 @@ from xover_core.encoders.compact_encoder import CompactPatchEncoder
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.inference.compact_session import OnnxCompactSession, TorchCompactSession
-from xover_core.inference.model_store import load_onnx, load_weights, model_entry
+from xover_core.inference.model_store import load_export, load_weights, model_entry
 from xover_core.types import RgbdFrame
 
 BASELINE, COMPACT = "rootsift-pca64", "locus-compact"
@@ -74,7 +74,7 @@ def make_encoders(num_threads: int) -> dict[str, tuple[PatchEncoder, int]]:
 
     cv2.setNumThreads(num_threads)
     torch.set_num_threads(num_threads)
-    weights, exported = load_weights(COMPACT), load_onnx(COMPACT)
+    weights, exported = load_weights(COMPACT), load_export(COMPACT, "fp32")
     encoders: dict[str, tuple[PatchEncoder, int]] = {
         BASELINE: (make_encoder(EncoderSettings(model=BASELINE, image_height=HEIGHT)), len(load_weights(BASELINE))),
         f"{COMPACT}, torch": (_compact(TorchCompactSession(load_compact(weights, COMPACT))), len(weights)),

@@ -9,13 +9,13 @@ A calibration that the entry has stays; it belongs to the old weights, so fit it
 from __future__ import annotations
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from xover_core.inference.compact_checkpoint import load_compact
+from xover_core.inference.compact_graph import make_compact_graph
+from xover_core.inference.export_install import export_into
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import model_entries
-from xover_core.inference.onnx_export import check_parity, export_compact
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
 SOURCE = "compact LoCUS encoder trained on procedural apartments, by this project"
@@ -31,10 +31,6 @@ def main() -> None:
     parser.add_argument("--calibration-like", metavar="NAME", help="model whose calibration a new entry starts with")
     args = parser.parse_args()
     network = load_compact(args.checkpoint)
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / "model.onnx"
-        export_compact(network, exported)
-        onnx = exported.read_bytes()
     weights = args.checkpoint.read_bytes()
     entries = model_entries()
     like = entries.get(args.calibration_like) if args.calibration_like else entries.get(args.name)
@@ -42,15 +38,22 @@ def main() -> None:
         name=args.name,
         kind="compact",
         weights=weights,
-        onnx=onnx,
         licence=args.licence,
         source=args.source,
         radii=network.radii,
         like=like,
     )
-    install_model(MODELS, entry, weights, onnx)
-    print(f"{args.name}: weights {len(weights) / 1e6:.2f} MB, ONNX {len(onnx) / 1e6:.2f} MB")
-    print(f"largest difference between ONNX Runtime and torch: {check_parity(network, onnx):.1e}")
+    graph = make_compact_graph(
+        lambda: network,
+        name=args.name,
+        radii=network.radii,
+        feature_dim=network.feature_dim,
+        weights_sha256=entry.sha256,
+    )
+    report = export_into(MODELS, graph)
+    install_model(MODELS, entry, weights)
+    print(f"{args.name}: weights {len(weights) / 1e6:.2f} MB, ONNX {report.num_bytes / 1e6:.2f} MB")
+    print(f"largest difference between ONNX Runtime and torch: {max(report.differences.values()):.1e}")
 
 
 if __name__ == "__main__":

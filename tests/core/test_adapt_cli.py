@@ -20,9 +20,9 @@ from xover_core.config import EncoderSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.errors import BackendUnavailableError
 from xover_core.inference.compact_checkpoint import load_compact, save_compact
+from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, load_weights, model_entry
-from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.training import adaptation_model
 from xover_core.training.adaptation_task import AdaptationTask
 
@@ -37,7 +37,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recording on disk, and a model `start` to adapt; exporting takes long, and has tests of its own."""
     folder = tmp_path / "models"
     monkeypatch.setenv(MODELS_DIR_VARIABLE, str(folder))
-    monkeypatch.setattr(adaptation_model, "export_compact", _cannot_export)
+    monkeypatch.setattr(adaptation_model, "export_into", _cannot_export)
     save_compact(make_network(), tmp_path / "start.safetensors")
     weights = (tmp_path / "start.safetensors").read_bytes()
     entry = make_entry(
@@ -54,7 +54,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def _cannot_export(network: CompactEncoder, path: Path) -> None:
+def _cannot_export(folder: Path, graph: ModelGraph) -> None:
     raise BackendUnavailableError("exporting to ONNX needs onnx.")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import load_onnx, load_weights
+from xover_core.inference.model_store import load_export, load_weights
 from xover_core.types import Float32Array
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class OnnxCompactSession:
         """Load an exported model.
 
         Args:
-            model: contents of the file that `export_compact` wrote.
+            model: contents of an exported file.
             num_threads: for one frame; when not given, $OMP_NUM_THREADS, else one for each core.
 
         Raises:
@@ -98,7 +98,7 @@ class OnnxCompactSession:
     def run(self, image: Float32Array, depth: Float32Array, intrinsics: Float32Array) -> tuple[Float32Array, ...]:
         """See `CompactSession.run`."""
         inputs = dict(zip(INPUT_NAMES, (image, depth, intrinsics), strict=True))
-        return tuple(np.asarray(features, np.float32) for features in self._session.run(None, inputs))
+        return tuple(np.asarray(features[0], np.float32) for features in self._session.run(None, inputs))
 
 
 class TorchCompactSession:
@@ -133,7 +133,7 @@ def make_compact_session(name: str) -> CompactSession:
     Raises:
         ModelError: unknown model, missing or damaged weights, or neither library is installed.
     """
-    exported = load_onnx(name)
+    exported = load_export(name, "fp32")
     reason = "it has no exported file here"
     if exported is not None:
         try:

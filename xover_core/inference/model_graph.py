@@ -29,6 +29,8 @@ class ModelGraph:
         tolerance: largest difference of a number of an output between torch and another backend in fp32, by reason
             of sums in another order; half precision and int8 are judged by the accuracy of the whole task instead.
         axes: shortest and longest length of each axis whose length may change, by name.
+        reducible: parts of the module, as `named_modules` calls them, that may compute in half precision or int8; all
+            of it when empty.
     """
 
     name: str
@@ -39,3 +41,4 @@ class ModelGraph:
     weights_sha256: str
     tolerance: float
     axes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    reducible: tuple[str, ...] = ()

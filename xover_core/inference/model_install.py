@@ -11,13 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from xover_core.errors import ConfigError, ModelError
-from xover_core.inference.model_store import ModelEntry, model_entries, model_folders
+from xover_core.inference.manifest_text import EXPORTS, MODELS, NEW_MANIFEST, put_row
+from xover_core.inference.model_store import ExportedFile, ModelEntry, model_entries, model_folders
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_HEADER = "# Models that xover knows, beside the shipped ones.\nmodels:\n"
 
 
 def user_models_folder() -> Path:
@@ -43,19 +41,17 @@ def make_entry(
     name: str,
     kind: str,
     weights: bytes,
-    onnx: bytes = b"",
     licence: str,
     source: str,
     radii: tuple[float, ...],
     like: ModelEntry | None = None,
 ) -> ModelEntry:
-    """The manifest entry of weights that are stored as `name.safetensors` and, if exported, `name.onnx`.
+    """The manifest entry of weights that are stored as `name.safetensors`.
 
     Args:
         name: of the model.
         kind: of encoder.
         weights: contents of the safetensors file.
-        onnx: contents of the exported file, or nothing.
         licence: SPDX identifier.
         source: who trained it on what.
         radii: metres.
@@ -71,66 +67,69 @@ def make_entry(
         radii=radii,
         calibration_with_depth=like.calibration_with_depth if like else (),
         calibration_without_depth=like.calibration_without_depth if like else (),
-        onnx=f"{name}.onnx" if onnx else "",
-        onnx_sha256=hashlib.sha256(onnx).hexdigest() if onnx else "",
     )
 
 
-def install_model(folder: Path, entry: ModelEntry, weights: bytes, onnx: bytes = b"") -> None:
-    """Write a model's files, then its entry; each file is replaced as a whole, and other entries stay as they are.
+def make_exported(graph: str, precision: str, onnx: bytes, weights_sha256: str) -> ExportedFile:
+    """The manifest's row of an exported file, which is stored as `graph.precision.onnx`, in fp32 as `graph.onnx`.
+
+    Args:
+        graph: name of the network.
+        precision: one of `session.PRECISIONS`.
+        onnx: contents of the file.
+        weights_sha256: of the weights that it was made of.
+    """
+    return ExportedFile(
+        graph=graph,
+        precision=precision,
+        file=f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx",
+        sha256=hashlib.sha256(onnx).hexdigest(),
+        weights_sha256=weights_sha256,
+    )
+
+
+def install_model(folder: Path, entry: ModelEntry, weights: bytes) -> None:
+    """Write a model's weights, then its entry; each file is replaced as a whole, and other entries stay as they are.
 
     Args:
         folder: of models; made when missing.
         entry: as `make_entry` gives it.
         weights: contents of `entry.file`.
-        onnx: contents of `entry.onnx`, if it has one.
 
     Raises:
         ModelError: the folder cannot be written to, or its manifest cannot be read.
     """
+    fields = {key: value for key, value in dataclasses.asdict(entry).items() if key != "name" and value}
+    _install(folder, entry.file, weights, (MODELS, entry.name, fields))
+
+
+def install_export(folder: Path, exported: ExportedFile, onnx: bytes) -> None:
+    """Write an exported file, then its row; as `install_model`.
+
+    Args:
+        folder: of models; made when missing.
+        exported: as `make_exported` gives it.
+        onnx: contents of the file.
+
+    Raises:
+        ModelError: the folder cannot be written to, or its manifest cannot be read.
+    """
+    fields = {"file": exported.file, "sha256": exported.sha256, "weights_sha256": exported.weights_sha256}
+    _install(folder, exported.file, onnx, (EXPORTS, f"{exported.graph}/{exported.precision}", fields))
+
+
+def _install(folder: Path, file: str, data: bytes, row: tuple[str, str, dict[str, Any]]) -> None:
+    """Write a file, then its row (section, name, fields) of the manifest."""
     manifest = folder / "manifest.yaml"
+    section, name, fields = row
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        text = manifest.read_text(encoding="utf-8") if manifest.is_file() else _HEADER
-        changed = _put_entry(text, entry.name, _as_fields(entry), manifest)
-        _replace_file(folder / entry.file, weights)
-        if entry.onnx:
-            _replace_file(folder / entry.onnx, onnx)
+        text = manifest.read_text(encoding="utf-8") if manifest.is_file() else NEW_MANIFEST
+        changed = put_row(text, section, name, fields, manifest)
+        _replace_file(folder / file, data)
         _replace_file(manifest, changed.encode())
     except OSError as error:
-        raise ModelError(f"model {entry.name!r}: cannot be written into {folder} ({error.strerror}).") from error
-
-
-def _as_fields(entry: ModelEntry) -> dict[str, Any]:
-    """What stands below the name; fields that are empty are left out."""
-    fields = {key: value for key, value in dataclasses.asdict(entry).items() if key != "name" and value}
-    return {key: _plain(value) for key, value in fields.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Lists instead of tuples, at any depth, as YAML has them."""
-    if isinstance(value, dict):
-        return {key: _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, (tuple, list)) else value
-
-
-def _put_entry(text: str, name: str, fields: dict[str, Any], manifest: Path) -> str:
-    """The manifest's text with an entry replaced or added at the end; its other lines and comments stay."""
-    try:
-        expected: dict[str, Any] = {**(yaml.safe_load(text)["models"] or {}), name: fields}
-    except (yaml.YAMLError, KeyError, TypeError) as error:
-        raise ModelError(f"model manifest {manifest}: cannot be read, {error}; mend or remove it.") from error
-    block = yaml.safe_dump({name: fields}, sort_keys=False, width=120, default_flow_style=None)
-    block = "".join(f"  {line}\n" for line in block.splitlines())
-    old = re.compile(rf"^  {re.escape(name)}:.*\n(?:    .*\n)*", re.MULTILINE)
-    changed = old.sub(lambda _: block, text) if old.search(text) else f"{text.rstrip()}\n{block}"
-    try:
-        if yaml.safe_load(changed)["models"] == expected:
-            return changed
-    except yaml.YAMLError:
-        pass
-    # laid out by somebody else: right values go before comments
-    return yaml.safe_dump({"models": expected}, sort_keys=False, width=120, default_flow_style=None)
+        raise ModelError(f"model {name!r}: cannot be written into {folder} ({error.strerror}).") from error
 
 
 def _replace_file(path: Path, data: bytes) -> None:

@@ -17,8 +17,6 @@ import yaml
 from xover_core.errors import ModelError
 
 MODELS_DIR_VARIABLE = "XOVER_MODELS_DIR"
-EXPORT_PRECISION = "fp32"
-"""That of the exported file that stands in a model's own entry."""
 
 _logger = logging.getLogger(__name__)
 
@@ -39,8 +37,6 @@ class ModelEntry:
         calibration_without_depth: the same for queries without depth.
         calibration_scene: of a scene encoder, (temperature, unknown similarity) of pairs of modalities, as
             `image->text`: what was asked and what the scene has; empty if never calibrated.
-        onnx: the same weights exported for ONNX Runtime, relative to the models folder; empty if never exported.
-        onnx_sha256: of that file.
     """
 
     name: str
@@ -53,8 +49,6 @@ class ModelEntry:
     calibration_with_depth: tuple[float, ...] = ()
     calibration_without_depth: tuple[float, ...] = ()
     calibration_scene: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    onnx: str = ""
-    onnx_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,16 +118,6 @@ def load_weights(name: str) -> bytes:
     raise ModelError(f"model {name!r}: {entry.file} is in none of {places}; put it there or set {MODELS_DIR_VARIABLE}.")
 
 
-def load_onnx(name: str) -> bytes | None:
-    """Contents of a model's exported file, after its checksum was compared; None where there is no such file.
-
-    Raises:
-        ModelError: unknown model, or another checksum.
-    """
-    entry = model_entry(name)
-    return _find_file(name, entry.onnx, entry.onnx_sha256) if entry.onnx else None
-
-
 def exported_file(graph: str, precision: str) -> ExportedFile | None:
     """What the manifests say of a network's exported file; None where there is none of the weights that are there.
 
@@ -142,16 +126,7 @@ def exported_file(graph: str, precision: str) -> ExportedFile | None:
     """
     entries = model_entries()
     found = _exported_files().get((graph, precision))
-    if found is None and graph in entries and entries[graph].onnx and precision == EXPORT_PRECISION:
-        entry = entries[graph]
-        return ExportedFile(
-            graph=graph,
-            precision=precision,
-            file=entry.onnx,
-            sha256=entry.onnx_sha256,
-            weights_sha256=entry.sha256,
-        )
-    model = next((entry for name, entry in entries.items() if graph == name or graph.startswith(f"{name}.")), None)
+    model = entries.get(graph) or entries.get(graph.rpartition(".")[0])
     if found is not None and model is not None and found.weights_sha256 != model.sha256:
         _logger.warning("%s was exported of other weights of %s, and is not used; export it again", found.file, graph)
         return None
@@ -199,22 +174,22 @@ def _exported_files() -> dict[tuple[str, str], ExportedFile]:
 
 def _read_exports(path: Path) -> dict[tuple[str, str], ExportedFile]:
     """Exported files of one manifest."""
+    files = {}
     try:
         rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8")).get("exports") or {}
-        files = {}
         for key, row in rows.items():
             graph, _, precision = key.rpartition("/")
             values = {name: str(row[name]) for name in ("file", "sha256", "weights_sha256")}
             files[graph, precision] = ExportedFile(graph=graph, precision=precision, **values)
-        return files
     except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(path, error) from error
+    return files
 
 
 def _read_manifest(path: Path) -> dict[str, ModelEntry]:
     """Entries of one manifest."""
     try:
-        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"] or {}
+        rows: dict[str, dict[str, Any]] = yaml.safe_load(path.read_text(encoding="utf-8"))["models"]
         return {
             str(name): ModelEntry(
                 name=str(name),
@@ -230,8 +205,6 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                     str(pair): (float(temperature), float(unknown))
                     for pair, (temperature, unknown) in row.get("calibration_scene", {}).items()
                 },
-                onnx=str(row.get("onnx", "")),
-                onnx_sha256=str(row.get("onnx_sha256", "")),
             )
             for name, row in rows.items()
         }

@@ -1,156 +1,182 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The compact encoder as one ONNX file for frames of any size, compared with torch before anybody uses it."""
+"""A graph as one ONNX file, in float32, half precision or int8, compared with torch before anybody uses it."""
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
-from xover_core.errors import BackendUnavailableError, ModelError
-from xover_core.inference.compact_session import (
-    INPUT_NAMES,
-    OUTPUT_PREFIX,
-    OUTPUT_SUFFIX,
-    OnnxCompactSession,
-    TorchCompactSession,
-)
-from xover_core.networks.compact_encoder import CompactEncoder
-from xover_core.networks.metric_stem import PATCH_SIZE
-from xover_core.types import Float32Array
+from xover_core.errors import ConfigError, ModelError
+from xover_core.inference.model_graph import ModelGraph
+from xover_core.inference.onnx_half import halve_nodes
+from xover_core.inference.onnx_int8 import quantize_nodes
+from xover_core.inference.onnx_parity import check_parity, largest_differences
+from xover_core.inference.onnx_trace import OPSET, part_of, require_onnx, trace_graph
+from xover_core.inference.session import PRECISIONS, Arrays
 
-OPSET = 18
-# Largest difference of a feature's component (features have a norm of 1 at most) between torch and ONNX Runtime. Sums
-# in another order make 1e-5; a window's cell that is rounded to its neighbour would make 1e-2.
-PARITY_TOLERANCE = 1e-3
-# (rows, cols) of patches: even and odd, since pooling treats the last odd one in its own way.
-_PARITY_GRIDS = ((22, 30), (15, 21))
-_MIN_GRID, _MAX_GRID = 4, 512
-
-Inputs = tuple[Float32Array, Float32Array, Float32Array]
+METADATA_PREFIX = "xover."
+DATA_SUFFIX = ".data"
+"""Of a second file with the weights, where they are too many for one."""
+# A file of ONNX ends at 2 GiB.
+_MAX_WEIGHTS = 2_000_000_000
 
 
-class _OneFrame(nn.Module):
-    """The network with (N, D) outputs for a batch of one."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What was written.
 
-    def __init__(self, network: CompactEncoder) -> None:
-        super().__init__()
-        self.network = network
+    Attributes:
+        graph: name of the network.
+        precision: one of `PRECISIONS`.
+        path: of the file.
+        num_bytes: of the file, and of the second one with the weights if there is one.
+        differences: largest difference of each output from torch in float32.
+        tolerance: of the differences; None where the accuracy of the whole task decides.
+    """
 
-    def forward(self, image: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, ...]:
-        """For each radius (N, D)."""
-        features: tuple[Tensor, ...] = self.network(image, depth, intrinsics)
-        return tuple(one.flatten(0, 2) for one in features)
+    graph: str
+    precision: str
+    path: Path
+    num_bytes: int
+    differences: Mapping[str, float]
+    tolerance: float | None
 
 
-def export_compact(network: CompactEncoder, path: Path, opset: int = OPSET) -> None:
-    """Write a network as ONNX; half a minute, most of it for the sizes of the image pyramid in symbols.
-
-    Inputs are float32 `image` (1, 3, H, W) in [0, 1], `depth` (1, H, W) metres, `intrinsics` (1, 4) px, with H and W
-    any multiples of 8 from 32; outputs `features_0.2m` (N, D) and so on, one for each radius.
+def export_graph(
+    graph: ModelGraph, path: Path, *, precision: str = "fp32", calibration: Iterable[Arrays] | None = None
+) -> ExportReport:
+    """Write a graph as ONNX.
 
     Args:
-        network: to export; it is not changed.
-        path: of the file.
-        opset: version of the ONNX operators.
+        graph: to export; axes that have a name may have any length in the file.
+        path: of the file; a file that is there is replaced.
+        precision: one of `PRECISIONS`.
+        calibration: for int8, inputs such as the network will see; without, scales are found anew for each input.
 
     Raises:
         BackendUnavailableError: onnx or onnxscript is missing.
-        ModelError: ONNX Runtime does not give what torch gives; the file is removed.
+        ConfigError: an unknown precision, or a calibration for another one than int8.
+        ModelError: the network cannot be converted, or ONNX Runtime does not give what torch gives; no file is left.
     """
+    if precision not in PRECISIONS:
+        raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}.")
+    if calibration is not None and precision != "int8":
+        raise ConfigError(f"calibration: it is for int8, got {precision}; leave it out.")
+    require_onnx()
+    module = graph.module()
+    model = _reduce(trace_graph(graph, module), graph, precision, calibration)
+    _describe(model, graph, precision)
+    num_bytes = _write(model, path)
     try:
-        import onnx
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise BackendUnavailableError(
-            f"exporting to ONNX needs {error.name}, which is not installed; pip install 'xover[onnx]'."
-        ) from error
-    model = _convert(network, opset)
+        run = partial(_run_file, _open(path), graph)
+        if precision == "fp32":
+            differences = check_parity(graph, run, module)
+        else:
+            differences = _require_numbers(graph, precision, largest_differences(graph, run, module))
+    except ModelError:
+        _remove(path)
+        raise
+    return ExportReport(
+        graph=graph.name,
+        precision=precision,
+        path=path,
+        num_bytes=num_bytes,
+        differences=differences,
+        tolerance=graph.tolerance if precision == "fp32" else None,
+    )
+
+
+def _reduce(model: Any, graph: ModelGraph, precision: str, calibration: Iterable[Arrays] | None) -> Any:
+    """The model in another precision."""
+    if precision == "fp32":
+        return model
+
+    def is_chosen(node: Any) -> bool:
+        part = part_of(node)
+        return not graph.reducible or any(f"{part}.".startswith(f"{one}.") for one in graph.reducible)
+
+    if precision == "fp16":
+        return halve_nodes(model, is_chosen)
+    if _weight_bytes(model) > _MAX_WEIGHTS:
+        raise ModelError(f"network {graph.name}: too large to be converted to int8; export it in fp16.")
+    return quantize_nodes(model, is_chosen, calibration)
+
+
+def _describe(model: Any, graph: ModelGraph, precision: str) -> None:
+    """Put into the file what it is, and take out source lines and folders of this machine."""
+    import onnx
+
     for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
-        del node.metadata_props[:]  # source lines and folders of this machine
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del value.metadata_props[:]
     del model.graph.metadata_props[:]
     del model.graph.value_info[:]
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString())
+    facts = {
+        "graph": graph.name,
+        "weights_sha256": graph.weights_sha256,
+        "precision": precision,
+        "opset": str(OPSET),
+    }
+    onnx.helper.set_model_props(model, {METADATA_PREFIX + key: value for key, value in facts.items()})
+
+
+def _write(model: Any, path: Path) -> int:
+    """Write a model, its weights into a second file where one does not hold all; returns the bytes."""
+    import onnx
+
+    _remove(path)
+    is_large = _weight_bytes(model) > _MAX_WEIGHTS
+    data = path.with_name(path.name + DATA_SUFFIX)
+    onnx.save_model(model, path, save_as_external_data=is_large, location=data.name)
+    onnx.checker.check_model(path)
+    return path.stat().st_size + (data.stat().st_size if is_large else 0)
+
+
+def _remove(path: Path) -> None:
+    """Remove an exported file, and its second one."""
+    for one in (path, path.with_name(path.name + DATA_SUFFIX)):
+        one.unlink(missing_ok=True)
+
+
+def _weight_bytes(model: Any) -> int:
+    return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
+
+
+def _open(path: Path) -> Any:
+    """An `onnxruntime.InferenceSession`."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; warnings are about how it optimizes its own graph
     try:
-        check_parity(network, path.read_bytes())
-    except ModelError:
-        path.unlink()
-        raise
-
-
-def check_parity(network: CompactEncoder, exported: bytes) -> float:
-    """Compare ONNX Runtime with torch on noise and on smooth images of two sizes, with and without depth.
-
-    Returns:
-        The largest difference of a component.
-
-    Raises:
-        ModelError: it is above `PARITY_TOLERANCE`.
-    """
-    reference, session = TorchCompactSession(network), OnnxCompactSession(exported)
-    worst = 0.0
-    for inputs in _parity_inputs():
-        pairs = zip(reference.run(*inputs), session.run(*inputs), strict=True)
-        worst = max(worst, *(float(np.abs(a - b).max()) for a, b in pairs))
-    if not worst <= PARITY_TOLERANCE:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # its errors have no root of their own but RuntimeError, and some derive from Exception alone
+    except Exception as error:
         raise ModelError(
-            f"exported compact encoder: expected features within {PARITY_TOLERANCE:g} of those of torch, got a"
-            f" difference of {worst:.2g}; do not use it, and try another version of torch or onnxruntime."
-        )
-    return worst
+            f"exported file {path}: ONNX Runtime {onnxruntime.__version__} cannot load it, {type(error).__name__}:"
+            f" {' '.join(str(error).split())[:300]}; try another version of it."
+        ) from error
 
 
-def _convert(network: CompactEncoder, opset: int) -> Any:
-    """The ONNX model, an `onnx.ModelProto`."""
-    rows, cols = (torch.export.Dim(name, min=_MIN_GRID, max=_MAX_GRID) for name in ("rows", "cols"))
-    height, width = PATCH_SIZE * rows, PATCH_SIZE * cols
-    example = tuple(torch.from_numpy(array) for array in next(_parity_inputs()))
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    try:
-        log.setLevel(logging.ERROR)  # it warns of operators of libraries that are not installed
-        # no_grad: what it switches on the way would become subgraphs
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of torch about itself
-            program = torch.export.export(
-                _OneFrame(network).eval(),
-                example,
-                dynamic_shapes=({2: height, 3: width}, {1: height, 2: width}, {}),
-                strict=False,
+def _run_file(session: Any, graph: ModelGraph, inputs: Arrays) -> dict[str, np.ndarray]:
+    """All outputs of an exported file."""
+    names = [spec.name for spec in graph.outputs]
+    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+
+def _require_numbers(graph: ModelGraph, precision: str, differences: dict[str, float]) -> dict[str, float]:
+    """Refuse outputs that are no numbers, or of other shapes: what a task's accuracy need not be asked about."""
+    for name, difference in differences.items():
+        if not np.isfinite(difference):
+            raise ModelError(
+                f"network {graph.name} in {precision}: {name} has another shape than in torch or is no number; export"
+                " it in fp32."
             )
-            converted = torch.onnx.export(
-                program,
-                dynamo=True,
-                verbose=False,
-                optimize=False,  # ONNX Runtime does so when it loads the file, in a fraction of the time
-                opset_version=opset,
-                input_names=list(INPUT_NAMES),
-                output_names=[f"{OUTPUT_PREFIX}{radius:g}{OUTPUT_SUFFIX}" for radius in network.radii],
-            )
-    finally:
-        log.setLevel(level)
-    if converted is None:
-        raise ModelError("compact encoder: torch gave no ONNX model; try another version of torch.")
-    return converted.model_proto
-
-
-def _parity_inputs() -> Iterator[Inputs]:
-    """Images, depths and cameras to compare on; the first has a reading everywhere."""
-    random = np.random.default_rng(0)
-    for rows, cols in _PARITY_GRIDS:
-        height, width = rows * PATCH_SIZE, cols * PATCH_SIZE
-        v, u = np.mgrid[0:height, 0:width].astype(np.float32)
-        noise = random.random((1, 3, height, width), dtype=np.float32)
-        waves = np.stack([np.sin(u / 7 + v / 13), np.cos(u / 5), np.sin(v / 9)])[None] * 0.5 + 0.5
-        slope = (1.0 + 3.0 * u / width)[None]
-        holes = slope * (random.random((1, height, width)) > 0.3)
-        camera = np.array([[0.8 * width, 0.8 * width, (width - 1) / 2 + 0.3, (height - 1) / 2 - 0.2]], np.float32)
-        for image, depth in ((waves, slope), (noise, holes), (waves, np.zeros_like(slope))):
-            yield np.ascontiguousarray(image, np.float32), np.ascontiguousarray(depth, np.float32), camera
+    return differences

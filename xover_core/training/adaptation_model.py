@@ -9,13 +9,12 @@ from pathlib import Path
 
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_checkpoint import load_compact, save_compact
+from xover_core.inference.compact_graph import KIND, make_compact_graph
+from xover_core.inference.export_install import export_into
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import ModelEntry, load_weights, model_entry
-from xover_core.inference.onnx_export import export_compact
 from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.training.site_adaptation import AdaptationResult
-
-_KIND = "compact"
 
 _logger = logging.getLogger(__name__)
 
@@ -27,9 +26,9 @@ def load_parent(name: str) -> tuple[ModelEntry, CompactEncoder]:
         ModelError: unknown, damaged, or of a kind that has no heads.
     """
     entry = model_entry(name)
-    if entry.kind != _KIND:
+    if entry.kind != KIND:
         raise ModelError(
-            f"model {name!r}: expected one of kind {_KIND!r} to adapt, the manifest says {entry.kind!r}; name another."
+            f"model {name!r}: expected one of kind {KIND!r} to adapt, the manifest says {entry.kind!r}; name another."
         )
     return entry, load_compact(load_weights(name), where=entry.file)
 
@@ -48,25 +47,30 @@ def install_adapted(result: AdaptationResult, *, name: str, parent: ModelEntry, 
         ModelError: the folder cannot be written to, or the export differs from the network.
     """
     with tempfile.TemporaryDirectory(prefix="xover-adapt-") as scratch:
-        weights_file, onnx_file = Path(scratch) / "model.safetensors", Path(scratch) / "model.onnx"
+        weights_file = Path(scratch) / "model.safetensors"
         save_compact(result.network, weights_file)
-        try:
-            export_compact(result.network, onnx_file)
-        except BackendUnavailableError as error:
-            _logger.warning("model %s: not exported, so it will run by torch; %s", name, error)
         weights = weights_file.read_bytes()
-        onnx = onnx_file.read_bytes() if onnx_file.exists() else b""
     entry = make_entry(
         name=name,
-        kind=_KIND,
+        kind=KIND,
         weights=weights,
-        onnx=onnx,
         licence=parent.licence,
         source=_source(result, parent, site),
         radii=result.radii,
         like=parent,
     )
-    install_model(folder, entry, weights, onnx)
+    graph = make_compact_graph(
+        lambda: result.network,
+        name=name,
+        radii=result.radii,
+        feature_dim=result.network.feature_dim,
+        weights_sha256=entry.sha256,
+    )
+    try:
+        export_into(folder, graph)
+    except BackendUnavailableError as error:
+        _logger.warning("model %s: not exported, so it will run by torch; %s", name, error)
+    install_model(folder, entry, weights)
     return entry
 
 
