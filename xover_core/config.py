@@ -74,6 +74,9 @@ class InferenceSettings(Settings):
     num_threads: int = setting(
         0, "threads of one network on the CPU; 0 = $OMP_NUM_THREADS, else one for each core", minimum=0, maximum=1024
     )
+    use_tensorrt_provider: bool = setting(
+        False, "ONNX Runtime on a GPU hands to TensorRT what it can, which takes minutes at the first start"
+    )
     cache_folder: str = setting(
         "", "engines and other files that are made on this machine are kept here; empty = $XDG_CACHE_HOME/xover"
     )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings -> what runs a network: the backend that is named, or the fastest that is there. See docs/backends.md."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from xover_core.config import InferenceSettings
+from xover_core.inference.cuda_devices import CPU, find_cuda_devices, pick_device
+from xover_core.inference.first_that_works import Candidate, FirstThatWorks
+from xover_core.inference.graph_axes import BATCH
+from xover_core.inference.model_graph import ModelGraph
+from xover_core.inference.model_store import load_export
+from xover_core.inference.session import Session
+from xover_core.inference.session_makers import Exported, Way, make_by
+
+AUTO, FP32, FP16 = "auto", "fp32", "fp16"
+# Lengths of other axes change from call to call, and what is made for fixed lengths would be made again each time.
+_STEADY_AXES = frozenset({BATCH, "rows", "cols"})
+# Networks that OpenVINO runs faster than ONNX Runtime, see docs/backends.md.
+_FASTER_BY_OPENVINO = ("dino",)
+
+
+def make_session(
+    graph: ModelGraph, settings: InferenceSettings | None = None, exported: Exported = load_export
+) -> Session:
+    """Make what runs a network.
+
+    Args:
+        graph: of the network.
+        settings: a backend that is named there is taken or refused, never replaced.
+        exported: finds exported files.
+
+    Raises:
+        BackendUnavailableError: the backend that is named cannot run here, or nothing can; says what to do.
+        ModelError: weights or an exported file are missing or damaged.
+    """
+    settings = settings or InferenceSettings()
+    if settings.backend != AUTO:
+        return make_by(_named_way(settings), graph, settings, exported)
+    candidates = [
+        Candidate(
+            name=f"{way.backend} on {way.device}",
+            make=partial(make_by, way, graph, settings, exported),
+            is_extra=way.is_extra,
+        )
+        for way in _ways(graph, settings, exported)
+    ]
+    return FirstThatWorks(graph, candidates)
+
+
+def _named_way(settings: InferenceSettings) -> Way:
+    """The way that the settings name."""
+    only_cpu = settings.backend == "openvino" and settings.device == AUTO
+    return Way(
+        backend=settings.backend,
+        device=CPU if only_cpu else pick_device(settings.device, find_cuda_devices()),
+        precision=FP32 if settings.precision == AUTO else settings.precision,
+        reason="as inference.backend says",
+    )
+
+
+def _ways(graph: ModelGraph, settings: InferenceSettings, exported: Exported) -> list[Way]:
+    """All ways to run a network, fastest first: as measured on the CPU, and as libraries promise on a GPU."""
+    device = pick_device(settings.device, find_cuda_devices())
+    is_steady = set(graph.axes) <= _STEADY_AXES
+    ways = []
+    if device != CPU:
+        precision = settings.precision
+        if precision == AUTO:
+            precision = FP16 if exported(graph.name, FP16) is not None else FP32
+        names = ("tensorrt", "onnxruntime", "torch") if is_steady else ("onnxruntime", "torch")
+        reason = "the fastest that is here for a GPU"
+        ways += [
+            Way(backend=name, device=device, precision=precision, reason=reason, is_extra=name != "torch")
+            for name in names
+        ]
+    precision = FP32 if settings.precision == AUTO else settings.precision
+    prefers_openvino = is_steady and graph.name.startswith(_FASTER_BY_OPENVINO)
+    names = ("openvino", "onnxruntime", "torch") if prefers_openvino else ("onnxruntime", "torch")
+    reason = "the fastest that is here for the CPU"
+    ways += [
+        Way(backend=name, device=CPU, precision=precision, reason=reason, is_extra=name == "openvino") for name in names
+    ]
+    return ways
