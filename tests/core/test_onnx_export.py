@@ -193,8 +193,6 @@ def test_an_export_that_differs_is_not_kept(tmp_path, monkeypatch):
     weight.raw_data = (onnx.numpy_helper.to_array(weight) + np.float32(0.1)).tobytes()
     monkeypatch.setattr(onnx_export, "trace_graph", lambda *_: other)
     with pytest.raises(ModelError, match=r"tiny\.tokens: expected \w+ within 0\.0001 of torch, got a difference"):
-        ModelError, match=r"network tiny\.tokens: expected \w+ within 0\.0001 of torch, got a difference"
-    ):
         export_graph(make_graph(), path)
     assert list(tmp_path.iterdir()) == []
 
@@ -250,13 +248,13 @@ def test_missing_libraries_are_named(tmp_path, monkeypatch, library):
 
 
 def test_the_compact_encoder_is_exported(tmp_path, monkeypatch):
-    # two levels of its pyramid: all eight take half a minute
-    monkeypatch.setattr(metric_stem, "NUM_LEVELS", 2)
-    network = CompactEncoder((0.2, 0.65), gradient_dim=24, other_dim=5, width=12, num_blocks=1, feature_dim=16)
+    # one level of its pyramid and one radius: all of them take a minute
+    monkeypatch.setattr(metric_stem, "NUM_LEVELS", 1)
+    network = CompactEncoder((0.2,), gradient_dim=24, other_dim=5, width=12, num_blocks=1, feature_dim=16)
     nn.init.normal_(network.context_heads[0].weight)
     graph = make_compact_graph(
-        lambda: network, name="small", radii=(0.2, 0.65), feature_dim=16, weights_sha256="cd", size=(64, 80)
+        lambda: network, name="small", radii=(0.2,), feature_dim=16, weights_sha256="cd", size=(64, 80)
     )
     report = export_graph(graph, tmp_path / "small.onnx")
-    assert report.differences.keys() == {"features_0.2m", "features_0.65m"}
+    assert report.differences.keys() == {"features_0.2m"}
     assert shape_of(onnx.load(report.path).graph.output[0]) == ["batch", 80, 16]
