@@ -245,6 +245,9 @@ class MatchingSettings(Settings):
         minimum=0.0,
     )
     max_matches: int = setting(400, "matches kept per keyframe, most similar first", minimum=5)
+    use_whole_numbers: bool = setting(
+        True, "on the CPU patches are compared in 8 bits where ONNX Runtime is installed: the same answers, much faster"
+    )
     device_cache_mb: float = setting(
         256.0, "where a GPU matches: its memory for descriptors of keyframes, MB; last used stay", minimum=0.0
     )

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xover_core.config import XoverSettings
 from xover_core.encoders.factory import make_encoder
@@ -20,7 +19,6 @@ from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.errors import MapFormatError, ModelError
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
-from xover_core.geometry.transforms import invert, make_pose
 from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
 from xover_core.landmark_map.map_reader import open_map
 from xover_core.landmark_map.scene_data import SceneEmbedding
@@ -31,28 +29,26 @@ from xover_core.localization.hypothesis_builder import MAX_VIEW_ANGLE, MAX_VIEW_
 from xover_core.localization.keyframe_retrieval import KeyframeRetriever, best_rows
 from xover_core.localization.keyframe_store import StoredView, ViewStore
 from xover_core.localization.landmark_matching import LandmarkMatcher
-from xover_core.localization.patch_matching import match_patches
-from xover_core.localization.pose_candidates import (
-    REFERENCE_HEIGHT,
-    MatchedView,
-    PoseCandidate,
-    QueryView,
-    point_tolerances,
-    reprojection_errors,
-    scale_relative,
-    solve_candidate,
-    solve_relative,
-)
+from xover_core.localization.matcher_factory import make_view_matcher
+from xover_core.localization.pose_candidates import MatchedView, PoseCandidate, QueryView, solve_candidate
 from xover_core.localization.pose_hint import apply_hint, near_hint
 from xover_core.localization.scene_belief import SceneBelief
 from xover_core.localization.scene_finder import SceneFinder, SceneQuery, find_scene_finder, scene_finder_of
+from xover_core.localization.scene_index import SceneEvidence
 from xover_core.localization.scene_posterior import weigh_by_poses
+from xover_core.localization.side_by_side import SideBySide, threads_with_networks
 from xover_core.localization.signature_search import make_search
+from xover_core.localization.view_evidence import (
+    find_best_view,
+    matches_with,
+    pose_by_hypothesis,
+    pose_by_matches,
+)
 from xover_core.types import (
     Float32Array,
     LocalizationResult,
     LocalizationState,
-    Mat4,
+    PatchFeatures,
     PatchMatches,
     PoseHint,
     PoseHypothesis,
@@ -114,6 +110,8 @@ class Localizer:
             landmark_map.blocks, settings.matching, settings.solver, max_landmarks=retrieval.max_landmarks
         )
         self._scene_names = {scene.scene_id: scene.name for scene in landmark_map.scenes}
+        self._matcher = make_view_matcher(settings)
+        self._beside = SideBySide(threads_with_networks(settings.inference))
         self._calibration = load_calibration(encoder.model.name)
         self._belief = Belief(settings.decision)
         self._use_scene_finder(scene_finder)
@@ -159,7 +157,7 @@ class Localizer:
         """What embeds queries for scenes; made when the map has no embeddings yet; None when settings name none."""
         if self._scene_finder is not None:
             return self._scene_finder.encoder
-        return make_scene_encoder(self._settings.scene_encoder)
+        return make_scene_encoder(self._settings.scene_encoder, self._settings.inference)
 
     def use_embeddings(self, embeddings: Sequence[SceneEmbedding], encoder: SceneEncoder) -> None:
         """Search in these embeddings of the map's scenes from now on; the belief in scenes starts from nothing."""
@@ -183,15 +181,17 @@ class Localizer:
         # the seed depends on the frame alone, so that an answer does not depend on what was asked before
         rng = np.random.default_rng((self._settings.random_seed, frame.stamp_ns % 2**63))
         clock = StageClock()
-        query = self._encode(frame)
+        features, seen = self._look(frame, is_alone=is_alone)
+        query = self._query_view(frame, features)
         clock.stage_done("encode")
         similarities = self._retriever.similarities(query.descriptors)
-        scenes = self._rank_scenes(frame, similarities, is_alone=is_alone)
+        scenes = self._rank_scenes(frame, similarities, seen, is_alone=is_alone)
         clock.stage_done("scenes")
         from_landmarks = self._landmarks.solve(query, [scene.scene_id for scene in scenes], rng)
         chosen = self._choose_views(self._favor_scenes(similarities, scenes), from_landmarks, hint)
         clock.stage_done("retrieve")
-        matched = [self._match(query, view) for view in chosen]
+        pairs = self._matcher.match(features, chosen)
+        matched = [MatchedView(view=view, pairs=found) for view, found in zip(chosen, pairs, strict=True)]
         clock.stage_done("match")
         candidates = [solve_candidate(query, m, self._settings.solver, rng) for m in matched]
         clock.stage_done("solve")
@@ -199,8 +199,8 @@ class Localizer:
         hypotheses = self._build(query, matched, found, rng)
         hypotheses = apply_hint(hypotheses, hint)
         clock.stage_done("verify")
-        best = self._best_view(matched, hypotheses)
-        matches = self._evidence_matches(query, best, hypotheses)
+        best = find_best_view(matched, hypotheses)
+        matches = matches_with(query, best, hypotheses[0] if hypotheses else None, self._settings.solver)
         relative = self._relative_pose(query, best, hypotheses, matches, rng)
         clock.stage_done("relative")
         return FrameEvidence(
@@ -211,9 +211,15 @@ class Localizer:
             timings_ms=tuple(clock.timings_ms),
         )
 
-    def _encode(self, frame: RgbdFrame) -> QueryView:
-        """Patches with descriptors and, where there is depth, 3D points."""
-        features = self._encoder.encode(frame)
+    def _look(self, frame: RgbdFrame, *, is_alone: bool) -> tuple[PatchFeatures, SceneEvidence | None]:
+        """Patches, and beside them what the view says of scenes where that will be asked: two networks at once."""
+        belief = self._scene_belief
+        if belief is None or not (is_alone or belief.will_look(frame)):
+            return self._encoder.encode(frame), None
+        return self._beside.call(lambda: self._encoder.encode(frame), lambda: belief.look(frame))
+
+    def _query_view(self, frame: RgbdFrame, features: PatchFeatures) -> QueryView:
+        """Patches with, where there is depth, 3D points."""
         points = np.full((len(features.keypoints_px), 3), np.nan)
         if frame.depth is not None:
             readings = sample_depth(frame.depth, features.keypoints_px, max_depth=self._settings.mapping.max_depth)
@@ -232,12 +238,15 @@ class Localizer:
         self._scene_finder = scene_finder
         self._scene_belief = SceneBelief(scene_finder, self._settings) if scene_finder is not None else None
 
-    def _rank_scenes(self, frame: RgbdFrame, similarities: Float32Array, *, is_alone: bool) -> list[SceneMatch]:
+    def _rank_scenes(
+        self, frame: RgbdFrame, similarities: Float32Array, seen: SceneEvidence | None, *, is_alone: bool
+    ) -> list[SceneMatch]:
         """Scenes by likeness of their keyframes and, where they have embeddings, by those and over time."""
         if self._scene_belief is None:
             return self._retriever.rank_scenes(similarities)
         alike = self._retriever.scene_likeness(similarities)
-        return self._scene_belief.judge(frame, alike) if is_alone else self._scene_belief.update(frame, alike)
+        decide_scenes = self._scene_belief.judge if is_alone else self._scene_belief.update
+        return decide_scenes(frame, alike, seen)
 
     def _favor_scenes(self, similarities: Float32Array, scenes: Sequence[SceneMatch]) -> Float32Array:
         """Similarities of the keyframes, raised in the likely scenes where scenes have embeddings."""
@@ -265,13 +274,6 @@ class Localizer:
             chosen += towards.tolist()
         return self._views.at(dict.fromkeys(chosen))
 
-    def _match(self, query: QueryView, view: StoredView) -> MatchedView:
-        """Match the query's patches with one keyframe's."""
-        pairs = match_patches(
-            query.descriptors, view.descriptors, query.grid_shape, view.keyframe.grid_shape, self._settings.matching
-        )
-        return MatchedView(view=view, pairs=pairs)
-
     def _build(
         self,
         query: QueryView,
@@ -285,12 +287,6 @@ class Localizer:
         builder = HypothesisBuilder(query, matched, self._views, self._settings, self._calibration, rng)
         return builder.build(candidates)
 
-    def _best_view(self, matched: Sequence[MatchedView], hypotheses: Sequence[PoseHypothesis]) -> MatchedView:
-        """The keyframe of the best hypothesis, else the one with most matches."""
-        if hypotheses:
-            return next(m for m in matched if m.view.keyframe.keyframe_id == hypotheses[0].keyframe_id)
-        return max(matched, key=lambda m: len(m.pairs))
-
     def _relative_pose(
         self,
         query: QueryView,
@@ -299,60 +295,10 @@ class Localizer:
         matches: PatchMatches,
         rng: np.random.Generator,
     ) -> RelativePose | None:
-        """The query relative to a keyframe: from the best hypothesis worth reporting, else by the 5-point solver.
-
-        A refined pose is ten times as exact as the essential matrix of patches that lie 8 px apart.
-        """
-        keyframe = matched.view.keyframe
+        """The query relative to a keyframe: from the best hypothesis worth reporting, else from the matches alone."""
         if hypotheses and hypotheses[0].probability >= self._settings.decision.min_hypothesis_probability:
-            return RelativePose(
-                keyframe_id=keyframe.keyframe_id,
-                T_keyframe_query=invert(keyframe.T_map_camera) @ hypotheses[0].T_map_camera,
-                is_metric=True,
-                num_inliers=int(matches.is_inlier.sum()),
-                num_matches=len(matched.pairs),
-            )
-        pose = solve_relative(query, matched, self._settings.solver, seed=int(rng.integers(2**31)))
-        if pose is None:
-            return None
-        scale = scale_relative(query, matched, pose)
-        T_keyframe_query = make_pose(pose.T_a_b[:3, :3], (1.0 if scale is None else scale) * pose.T_a_b[:3, 3])
-        return RelativePose(
-            keyframe_id=keyframe.keyframe_id,
-            T_keyframe_query=T_keyframe_query,
-            is_metric=scale is not None,
-            num_inliers=int(pose.is_inlier.sum()),
-            num_matches=len(matched.pairs),
-        )
-
-    def _evidence_matches(
-        self, query: QueryView, matched: MatchedView, hypotheses: Sequence[PoseHypothesis]
-    ) -> PatchMatches:
-        """The matches with the best keyframe, for people."""
-        pairs = matched.pairs
-        pose = hypotheses[0].T_map_camera if hypotheses else None
-        return PatchMatches(
-            keyframe_id=matched.view.keyframe.keyframe_id,
-            query_px=query.keypoints_px[pairs.rows_a],
-            keyframe_px=matched.view.keyframe.keypoints_px[pairs.rows_b],
-            similarities=pairs.similarities,
-            is_inlier=self._is_inlier(query, matched, pose),
-        )
-
-    def _is_inlier(self, query: QueryView, matched: MatchedView, T_map_camera: Mat4 | None) -> NDArray[np.bool_]:
-        """(M,) which pairs of one keyframe a pose explains."""
-        pairs = matched.pairs
-        if T_map_camera is None:
-            return np.zeros(len(pairs), dtype=bool)
-        points_map = matched.view.points_map[pairs.rows_b]
-        with np.errstate(invalid="ignore"):
-            if query.depth is None:
-                errors = reprojection_errors(query, pairs.rows_a, points_map, T_map_camera)
-                max_error_px = self._settings.solver.max_reprojection_error_px * query.camera.height / REFERENCE_HEIGHT
-                return np.asarray(errors <= max_error_px)
-            points = query.points_camera[pairs.rows_a]
-            errors = np.linalg.norm(points @ T_map_camera[:3, :3].T + T_map_camera[:3, 3] - points_map, axis=1)
-            return np.asarray(errors <= point_tolerances(points, points, self._settings.solver))
+            return pose_by_hypothesis(matched, matches, hypotheses[0])
+        return pose_by_matches(query, matched, self._settings.solver, rng)
 
 
 class StageClock:
@@ -383,5 +329,5 @@ def load_localizer(map_path: Path, settings: XoverSettings) -> Localizer:
             f"map {map_path}: its descriptors were made by model {header.model.name!r}, but setting encoder.model is"
             f" {settings.encoder.model!r}; use the map's model, or build the map again."
         )
-    encoder = make_encoder(settings.encoder, header.site_weights)
+    encoder = make_encoder(settings.encoder, header.site_weights, settings.inference)
     return Localizer(landmark_map, encoder, settings, find_scene_finder(landmark_map, settings, str(map_path)))

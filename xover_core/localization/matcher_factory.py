@@ -3,30 +3,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 
 from xover_core.config import MatchingSettings, XoverSettings
-from xover_core.localization.keyframe_store import StoredView
-from xover_core.localization.patch_matching import PatchPairs, match_patches
+from xover_core.errors import BackendUnavailableError
+from xover_core.localization.matching_products import FloatMatchingProducts, MatchingProducts, WholeMatchingProducts
+from xover_core.localization.processor_matcher import ProcessorMatcher
+from xover_core.localization.side_by_side import threads_on_cpu
 from xover_core.localization.view_matcher import ViewMatcher
-from xover_core.types import PatchFeatures
 
-
-class OneByOneMatcher:
-    """Implements `ViewMatcher` on the processor, one keyframe after the other."""
-
-    def __init__(self, settings: MatchingSettings) -> None:
-        """Take thresholds."""
-        self._settings = settings
-
-    def match(self, query: PatchFeatures, views: Sequence[StoredView]) -> list[PatchPairs]:
-        """See `ViewMatcher.match`."""
-        return [
-            match_patches(query.finest, view.descriptors, query.grid_shape, view.keyframe.grid_shape, self._settings)
-            for view in views
-        ]
+_logger = logging.getLogger(__name__)
 
 
 def make_view_matcher(settings: XoverSettings) -> ViewMatcher:
     """Make the matcher for the keyframes of one map."""
-    return OneByOneMatcher(settings.matching)
+    return ProcessorMatcher(settings.matching, _make_products(settings.matching), threads_on_cpu(settings.inference))
+
+
+def _make_products(settings: MatchingSettings) -> MatchingProducts:
+    """Whole numbers where they are wanted and ONNX Runtime is there to multiply them, else float32."""
+    if settings.use_whole_numbers:
+        try:
+            return WholeMatchingProducts()
+        except BackendUnavailableError as error:
+            _logger.info("keyframes are matched in float32, which takes three times as long: %s", error)
+    return FloatMatchingProducts()

@@ -11,6 +11,7 @@ that its author uses in the later LoCo code, which we take to be meant (docs/exp
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from xover_core.types import Float32Array
 
 GridShape = tuple[int, int]
 ROWS_PER_BLOCK = 16
+# Shapes of grids whose tables of neighbours are kept; a camera has one.
+MAX_GRIDS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,18 +60,40 @@ def match_patches(
         grid_b: (rows, cols).
         settings: thresholds.
     """
-    similarity = descriptors_a @ descriptors_b.T
-    to_b = similarity.argmax(axis=1)
-    to_a = argmax_of_columns(similarity)
-    best = similarity[np.arange(len(to_b)), to_b]
-    returns = _grid_distance(np.arange(len(to_b)), to_a[to_b], grid_a[1]) <= settings.max_cycle_distance
-    keep = returns & (best >= settings.min_similarity)
+    products = descriptors_a @ descriptors_b.T
+    return select_pairs(products, descriptors_a, descriptors_b, grid_a, grid_b, settings)
+
+
+def select_pairs(
+    products: NDArray[np.float32] | NDArray[np.int32],
+    descriptors_a: Float32Array,
+    descriptors_b: Float32Array,
+    grid_a: GridShape,
+    grid_b: GridShape,
+    settings: MatchingSettings,
+) -> PatchPairs:
+    """What `match_patches` keeps, by products that are there already.
+
+    Args:
+        products: (N, M) products of descriptors in any unit, more or less exact: they say which patch is most similar.
+        descriptors_a: (N, D), as for `match_patches`; how similar matched patches are is computed from them.
+        descriptors_b: (M, D).
+        grid_a: (rows, cols), rows * cols = N.
+        grid_b: (rows, cols).
+        settings: thresholds.
+    """
+    to_b, to_a = products.argmax(axis=1), argmax_of_columns(products)
+    rows = np.arange(len(to_b))
+    rows = rows[_grid_distance(rows, to_a[to_b], grid_a[1]) <= settings.max_cycle_distance]
+    similarities = np.einsum("nd,nd->n", descriptors_a[rows], descriptors_b[to_b[rows]])
+    is_similar = similarities >= settings.min_similarity
+    rows, similarities = rows[is_similar], similarities[is_similar]
     if settings.max_neighbor_distance > 0:
-        keep &= _neighbor_distance(to_b, grid_a, grid_b[1]) <= settings.max_neighbor_distance
-        keep &= (_neighbor_distance(to_a, grid_b, grid_a[1]) <= settings.max_neighbor_distance)[to_b]
-    rows = np.flatnonzero(keep)
-    rows = rows[np.argsort(-best[rows], kind="stable")[: settings.max_matches]]
-    return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
+        keep = _neighbor_distance(to_b, rows, grid_a, grid_b[1]) <= settings.max_neighbor_distance
+        keep &= _neighbor_distance(to_a, to_b[rows], grid_b, grid_a[1]) <= settings.max_neighbor_distance
+        rows, similarities = rows[keep], similarities[keep]
+    order = np.argsort(-similarities, kind="stable")[: settings.max_matches]
+    return PatchPairs(rows_a=rows[order], rows_b=to_b[rows[order]], similarities=similarities[order])
 
 
 def match_to_points(
@@ -92,7 +117,7 @@ def match_to_points(
     return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
 
 
-def argmax_of_columns(matrix: Float32Array) -> NDArray[np.int64]:
+def argmax_of_columns(matrix: NDArray[np.float32] | NDArray[np.int32]) -> NDArray[np.int64]:
     """`matrix.argmax(axis=0)` of (N, M), three times as fast for large N.
 
     NumPy's own goes down the columns one value at a time. Maxima of blocks of rows are vectorised, and only the
@@ -118,16 +143,31 @@ def _grid_distance(rows_a: NDArray[np.int64], rows_b: NDArray[np.int64], cols: i
     return np.asarray(distance, dtype=np.float32)
 
 
-def _neighbor_distance(targets: NDArray[np.int64], grid: GridShape, target_cols: int) -> Float32Array:
-    """(N,) mean distance between where each patch and its up to 8 neighbours on the grid map to, in patches."""
-    padded = np.full((grid[0] + 2, grid[1] + 2, 2), np.nan, dtype=np.float32)
-    padded[1:-1, 1:-1, 0] = (targets // target_cols).reshape(grid)
-    padded[1:-1, 1:-1, 1] = (targets % target_cols).reshape(grid)
-    total = np.zeros(grid, dtype=np.float32)
-    count = np.zeros(grid, dtype=np.float32)
-    for i, j in ((i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)):
-        step = padded[i : i + grid[0], j : j + grid[1]] - padded[1:-1, 1:-1]
-        distance = np.hypot(step[..., 0], step[..., 1])
-        total += np.nan_to_num(distance)
-        count += np.isfinite(distance)
-    return np.asarray(total / np.maximum(count, 1), dtype=np.float32).ravel()
+def _neighbor_distance(
+    targets: NDArray[np.int64], rows: NDArray[np.int64], grid: GridShape, target_cols: int
+) -> Float32Array:
+    """(R,) mean distance between where some patches and their up to 8 neighbours on the grid map to, in patches.
+
+    Args:
+        targets: (N,) where each patch of the grid maps to.
+        rows: (R,) the patches asked for.
+        grid: (rows, cols) of the patches.
+        target_cols: of the grid that they map to.
+    """
+    around, is_inside = _neighbors_of(grid)
+    place = np.stack(np.divmod(targets, target_cols), axis=1).astype(np.float32)
+    step = place[around[rows]] - place[rows][:, None]
+    inside = is_inside[rows]
+    distance = np.sqrt((step * step).sum(axis=2)) * inside
+    return np.asarray(distance.sum(axis=1) / np.maximum(inside.sum(axis=1), 1), dtype=np.float32)
+
+
+@lru_cache(maxsize=MAX_GRIDS)
+def _neighbors_of(grid: GridShape) -> tuple[NDArray[np.int64], Float32Array]:
+    """(N, 8) neighbours of each patch, and (N, 8) 1 where there is one; elsewhere 0, and any patch stands there."""
+    row, col = np.indices(grid).reshape(2, -1, 1)
+    steps = np.array([(i, j) for i in (-1, 0, 1) for j in (-1, 0, 1) if (i, j) != (0, 0)])
+    rows, cols = row + steps[:, 0], col + steps[:, 1]
+    is_inside = (rows >= 0) & (rows < grid[0]) & (cols >= 0) & (cols < grid[1])
+    around = np.where(is_inside, rows * grid[1] + cols, 0)
+    return np.asarray(around, np.int64), is_inside.astype(np.float32)

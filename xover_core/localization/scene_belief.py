@@ -49,29 +49,43 @@ class SceneBelief:
             self.reset()
         self._state = state
 
-    def judge(self, frame: RgbdFrame, alike: SceneLikeness) -> list[SceneMatch]:
+    def look(self, frame: RgbdFrame) -> SceneEvidence:
+        """What a view says of scenes: what takes long in `judge` and `update`; changes nothing, in any thread."""
+        return self._finder.look(frame)
+
+    def will_look(self, frame: RgbdFrame) -> bool:
+        """Whether `update` needs what this view says of scenes."""
+        return frame.T_odom_camera is None or self._has_moved(frame.T_odom_camera) or self._looks_in_between()
+
+    def judge(self, frame: RgbdFrame, alike: SceneLikeness, seen: SceneEvidence | None = None) -> list[SceneMatch]:
         """The most probable scenes by one frame alone, the best first; changes nothing.
 
         Args:
             frame: a view.
             alike: scenes by the likeness of their keyframes.
+            seen: what `look` gave, where somebody looked already.
         """
-        evidence = self._finder.look(frame)
+        evidence = self.look(frame) if seen is None else seen
         posterior = bayes_update(self._finder.prior, self._log_odds(evidence, alike))
         return self._finder.index.matches(posterior, evidence)
 
-    def update(self, frame: RgbdFrame, alike: SceneLikeness) -> list[SceneMatch]:
-        """The most probable scenes by this frame and all before it; a frame without odometry is judged alone."""
+    def update(self, frame: RgbdFrame, alike: SceneLikeness, seen: SceneEvidence | None = None) -> list[SceneMatch]:
+        """The most probable scenes by this frame and all before it; a frame without odometry is judged alone.
+
+        Args:
+            frame: a view.
+            alike: scenes by the likeness of their keyframes.
+            seen: what `look` gave, where somebody looked already.
+        """
         if frame.T_odom_camera is None:
-            return self.judge(frame, alike)
-        is_new = self._has_moved(frame.T_odom_camera)
-        if not is_new and not self._looks_in_between():
+            return self.judge(frame, alike, seen)
+        if not self.will_look(frame):
             return self._matches
-        if is_new:
+        if self._has_moved(frame.T_odom_camera):
             leak = self._settings.leak
             self._before = (1 - leak) * self._posterior + leak * self._finder.prior
             self._T_odom_counted = frame.T_odom_camera
-        evidence = self._finder.look(frame)
+        evidence = self.look(frame) if seen is None else seen
         self._posterior = bayes_update(self._before, self._log_odds(evidence, alike))
         self._matches = self._finder.index.matches(self._posterior, evidence)
         return self._matches

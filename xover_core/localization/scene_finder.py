@@ -170,7 +170,7 @@ def make_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
     advice = f"make them with `xover scene refresh {where}`"
     if known is None or not landmark_map.scene_embeddings:
         raise ModelError(f"map {where}: its scenes have no embeddings to search in; {advice}.")
-    encoder = make_scene_encoder(settings.scene_encoder)
+    encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     if encoder is None:
         raise ModelError(
             f"map {where}: its scenes were described by {known.name}, but setting scene_encoder.model is empty; name"
@@ -189,7 +189,7 @@ def find_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
     known = landmark_map.header.scene_model
     if known is None or not landmark_map.scene_embeddings or not settings.scene_encoder.model:
         return None
-    encoder = make_scene_encoder(settings.scene_encoder)
+    encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     if encoder is None or not has_scene_model(known, encoder.model, where):
         return None
     return scene_finder_of(landmark_map, encoder, settings)
