@@ -59,6 +59,11 @@ class FirstThatWorks:
         return self._session.info
 
     @property
+    def working(self) -> Session | None:
+        """The session that has run; None before the first run."""
+        return self._session if self._has_run else None
+
+    @property
     def inputs(self) -> tuple[TensorSpec, ...]:
         """See `Session.inputs`."""
         return self._graph.inputs

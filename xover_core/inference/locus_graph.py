@@ -46,7 +46,8 @@ def locus_graph_of(name: str, size: tuple[int, int] | None = None, radius: float
     header = read_header(load_weights(name), name)
     try:
         radii = tuple(float(one) for one in json.loads(header.metadata["radii"]))
-        patch = int(json.loads(header.metadata["backbone"])["patch_size"])
+        backbone = json.loads(header.metadata["backbone"])
+        patch, num_blocks = int(backbone["patch_size"]), int(backbone["num_blocks"])
         feature_dim = header.shapes["heads.0.3.weight"][0]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
@@ -60,6 +61,7 @@ def locus_graph_of(name: str, size: tuple[int, int] | None = None, radius: float
         radii=radii if radius is None else (radius,),
         feature_dim=feature_dim,
         patch=patch,
+        num_blocks=num_blocks,
         weights_sha256=model_entry(name).sha256,
         size=size,
     )
@@ -72,6 +74,7 @@ def make_locus_graph(
     radii: tuple[float, ...],
     feature_dim: int,
     patch: int,
+    num_blocks: int,
     weights_sha256: str,
     size: tuple[int, int] | None = None,
 ) -> ModelGraph:
@@ -83,6 +86,7 @@ def make_locus_graph(
         radii: metres, of its heads.
         feature_dim: D.
         patch: side of a patch, px.
+        num_blocks: of the backbone.
         weights_sha256: of the file with its weights.
         size: (height, width) of pictures, px; None for any.
 
@@ -102,12 +106,23 @@ def make_locus_graph(
         weights_sha256=weights_sha256,
         tolerance=_TOLERANCE,
         axes=axes.lengths,
+        # not the position embedding: where a patch lies is more than half precision can say
+        reducible=(
+            "network.backbone.embeddings.patch_embeddings",
+            *(f"network.backbone.layers.{block}" for block in range(num_blocks)),
+            *(f"network.heads.{head}" for head in range(len(radii))),
+        ),
     )
 
 
 def output_name(radius: float) -> str:
     """The output of the head for a radius."""
     return f"{OUTPUT_PREFIX}{radius:g}{OUTPUT_SUFFIX}"
+
+
+def patch_size_of(graph: ModelGraph) -> int:
+    """Side of a patch of such a graph for pictures of any size, px."""
+    return int(str(graph.inputs[0].shape[2]).partition("*")[0])
 
 
 def _examples(axes: PatchAxes) -> Iterator[Arrays]:

@@ -70,6 +70,10 @@ class TorchSession(GraphSession):
             ),
         )
 
+    def run_tensors(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `DeviceSession.run_tensors`."""
+        return self._forward(inputs)
+
     def _compute(self, inputs: Arrays, lengths: Lengths) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - as all sessions
         found = self._forward(tuple(tensor_of(inputs[spec.name]) for spec in self.inputs))
         return {
