@@ -22,12 +22,10 @@ from pathlib import Path
 import numpy as np
 from made_up_inputs import HEIGHT, WIDTH, make_frame
 
-from xover_core.config import EncoderSettings
-from xover_core.encoders.compact_encoder import CompactPatchEncoder
+from xover_core.config import EncoderSettings, InferenceSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
-from xover_core.inference.compact_session import OnnxCompactSession, TorchCompactSession
-from xover_core.inference.model_store import load_export, load_weights, model_entry
+from xover_core.inference.model_store import load_export, load_weights
 from xover_core.types import RgbdFrame
 
 BASELINE, COMPACT = "rootsift-pca64", "locus-compact"
@@ -70,25 +68,21 @@ def make_encoders(num_threads: int) -> dict[str, tuple[PatchEncoder, int]]:
     import cv2
     import torch
 
-    from xover_core.inference.compact_checkpoint import load_compact
-
     cv2.setNumThreads(num_threads)
     torch.set_num_threads(num_threads)
     weights, exported = load_weights(COMPACT), load_export(COMPACT, "fp32")
     encoders: dict[str, tuple[PatchEncoder, int]] = {
         BASELINE: (make_encoder(EncoderSettings(model=BASELINE, image_height=HEIGHT)), len(load_weights(BASELINE))),
-        f"{COMPACT}, torch": (_compact(TorchCompactSession(load_compact(weights, COMPACT))), len(weights)),
+        f"{COMPACT}, torch": (_compact("torch", num_threads), len(weights)),
     }
     if exported is not None:
-        encoders[f"{COMPACT}, ONNX Runtime"] = _compact(OnnxCompactSession(exported, num_threads)), len(exported)
+        encoders[f"{COMPACT}, ONNX Runtime"] = _compact("onnxruntime", num_threads), len(exported)
     return encoders
 
 
-def _compact(session: OnnxCompactSession | TorchCompactSession) -> CompactPatchEncoder:
-    checksum = model_entry(COMPACT).sha256
-    return CompactPatchEncoder(
-        name=COMPACT, image_height=HEIGHT, weights_sha256=checksum, session=session, radius=session.radii[0]
-    )
+def _compact(backend: str, num_threads: int) -> PatchEncoder:
+    settings = InferenceSettings(backend=backend, device="cpu", num_threads=num_threads)
+    return make_encoder(EncoderSettings(model=COMPACT, image_height=HEIGHT), inference=settings)
 
 
 def measure(encoders: dict[str, tuple[PatchEncoder, int]], frame: RgbdFrame, rounds: int) -> list[Cost]:

@@ -11,6 +11,7 @@ others go on. Their own output is in runs/bench/NAME.log.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import subprocess
@@ -36,17 +37,16 @@ def main() -> int:
     args = parse_arguments(list(scripts))
     # threads sleep while they wait, as the command `xover` and the nodes have it
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    environment = find_environment()
-    results: list[SectionResult] = []
+    run = BenchRun(environment=find_environment(), effort=args.effort.value, sections=())
     for number, name in enumerate(args.only, 1):
         print(f"[{number}/{len(args.only)}] {name} ...", end=" ", flush=True)
-        results.append(run_script(scripts[name], args.effort, args.json.with_suffix("")))
-        print(describe(results[-1]), flush=True)
+        result = run_script(scripts[name], args.effort, args.json.with_suffix(""))
+        print(describe(result), flush=True)
+        run = dataclasses.replace(run, sections=(*run.sections, result))
         # after each, so that a run that is stopped leaves what it has
-        write_run(BenchRun(environment=environment, sections=tuple(results)), args.json)
-    run = BenchRun(environment=environment, sections=tuple(results))
+        write_run(run, args.json)
     print("\n" + (markdown_table(run) if args.markdown else plain_table(run)))
-    return 1 if any(result.error for result in results) else 0
+    return 1 if any(result.error for result in run.sections) else 0
 
 
 def parse_arguments(names: Sequence[str]) -> argparse.Namespace:

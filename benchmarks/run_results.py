@@ -36,9 +36,10 @@ class SectionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchRun:
-    """All sections of a run."""
+    """All sections of a run, and its effort: quick, normal or full."""
 
     environment: Environment
+    effort: str
     sections: tuple[SectionResult, ...]
 
 
@@ -59,6 +60,7 @@ def read_run(file: Path) -> BenchRun:
     provenance = Provenance(**environment.pop("provenance"))
     return BenchRun(
         environment=Environment(**environment, provenance=provenance),
+        effort=content["effort"],
         sections=tuple(_section(section) for section in content["sections"]),
     )
 

@@ -55,7 +55,7 @@ def run_section(description: str | None, measure: Measure, add_arguments: AddArg
         add_arguments(parser)
     args = parser.parse_args()
     environment = find_environment()
-    run = BenchRun(environment=environment, sections=(collect(name, measure, args),))
+    run = BenchRun(environment=environment, effort=args.effort.value, sections=(collect(name, measure, args),))
     write_run(run, args.json)
     print(markdown_table(run) if args.markdown else plain_table(run))
     return 1 if run.sections[0].error else 0

@@ -36,16 +36,21 @@ def describe_environment(run: BenchRun) -> str:
     found = run.environment
     where = [f"{found.cores} cores of {found.processor}", f"{found.memory_gb:g} GB", found.gpu or "no GPU"]
     threads = [f"{name}={value}" for name, value in found.threads.items()]
-    commit = found.provenance.commit
     return ", ".join(
         [
-            f"{found.provenance.created}, commit {commit[:10]}{'+changes' if commit.endswith('+changes') else ''}",
+            f"{found.provenance.created}, commit {short_commit(run)}, {run.effort} run",
             *where,
             f"load average {found.load_average:g} at the start",
             *threads,
             *(f"{name} {version}" for name, version in found.provenance.libraries.items()),
         ]
     )
+
+
+def short_commit(run: BenchRun) -> str:
+    """Ten digits, and whether files were changed since."""
+    commit, plus, changes = run.environment.provenance.commit.partition("+")
+    return commit[:10] + plus + changes
 
 
 def by_area(sections: Sequence[SectionResult]) -> dict[str, list[Measurement]]:

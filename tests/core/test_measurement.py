@@ -43,7 +43,7 @@ def make(name: str = "fast", value: float = 3.0, baseline_value: float = 2.0, **
 
 
 def make_run(*sections: SectionResult) -> BenchRun:
-    return BenchRun(environment=find_environment(), sections=sections)
+    return BenchRun(environment=find_environment(), effort="normal", sections=sections)
 
 
 class FakeClock:

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What running a network costs: each network of each shipped model on each backend and in each precision, in turns.
+
+    python benchmarks/bench_backends.py [--models locus-compact] [--threads 1 2]
+
+Latency of one picture, cloud or text, size of the exported file, and most memory of a process that does nothing else;
+torch, eager and in float32, is the baseline of all. Then whole encoders, preprocessing included, beside the weight-free
+one. Networks that are not shipped as an exported file are exported for the run, which is not timed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from environment import find_gpu
+from made_up_inputs import HEIGHT, make_frame
+from measurement import Measurement, NotMeasured, Row
+from network_runs import BASELINE, WAYS, export_here, memory_here, time_here, times_of
+from own_process import run_apart
+from section import Effort, run_section
+from timing import Times, latency, time_in_turns
+
+from xover_core.config import EncoderSettings
+from xover_core.encoders.factory import ENCODER_KINDS, make_encoder
+from xover_core.errors import ModelError
+from xover_core.inference.model_graphs import graphs_of
+from xover_core.inference.model_store import model_entries
+
+FILES, MEMORY = "exported files", "memory of a process with one network"
+WEIGHT_FREE = "rootsift-pca64"
+Reasons = dict[tuple[str, str, str], str]
+"""(network, device, way) -> why it was not measured."""
+
+
+def measure(args: argparse.Namespace) -> Iterator[Row]:
+    """All networks, then all encoders."""
+    models = args.models or [name for name in model_entries() if is_network(name)]
+    with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
+        exports = {model: run_apart(export_here, model=model, folder=folder) for model in models}
+        for model in models:
+            yield from rows_of_files(exports[model])
+        reasons: Reasons = {}
+        for device, threads in places(args.threads):
+            for model in models:
+                for graph in exports[model]:
+                    yield from measure_network(model, graph, device, threads, folder, args.effort, reasons)
+        for model in models:
+            for graph in exports[model]:
+                yield from measure_memory(model, graph, folder, reasons)
+    # the same for most networks: the first one says it
+    firsts = {(device, way): reason for (_, device, way), reason in reversed(reasons.items())}
+    for (device, way), reason in firsts.items():
+        yield NotMeasured(area=f"networks, {device}", name=way, reason=reason)
+    yield from measure_encoders(args.threads, args.effort)
+
+
+def is_network(model: str) -> bool:
+    """Whether a model has something that a backend can run."""
+    try:
+        return bool(graphs_of(model))
+    except ModelError:
+        return False
+
+
+def places(threads: list[int]) -> list[tuple[str, int]]:
+    """Devices and numbers of threads."""
+    return [("cpu", number) for number in threads] + ([("cuda:0", 1)] if find_gpu() else [])
+
+
+def rows_of_files(exports: Mapping[str, Mapping[str, int | str]]) -> Iterator[Row]:
+    """Sizes beside float32."""
+    for graph, sizes in exports.items():
+        for precision, size in sizes.items():
+            name = f"{graph}, {precision}"
+            if isinstance(size, str):
+                yield NotMeasured(area=FILES, name=name, reason=size)
+            elif isinstance(sizes["fp32"], int) and precision != "fp32":
+                yield Measurement(
+                    area=FILES, name=name, value=size / 1e6, unit="MB",
+                    baseline="fp32", baseline_value=sizes["fp32"] / 1e6,
+                )  # fmt: skip
+
+
+def measure_network(
+    model: str, graph: str, device: str, threads: int, folder: str, effort: Effort, reasons: Reasons
+) -> Iterator[Row]:
+    """One network on all backends; why some did not run goes to `reasons`."""
+    area = f"networks, {device}, {count(threads)}" if device == "cpu" else f"networks, {device}"
+    settings: dict[str, Any] = {"model": model, "graph": graph, "device": device, "folder": folder}
+    try:
+        answer = run_apart(time_here, threads=threads, num_threads=threads, rounds=effort.pick(5, 20, 100), **settings)
+    except ChildProcessError as error:
+        # a library that ends its process shall not end the others
+        yield NotMeasured(area=area, name=graph, reason=str(error))
+        return
+    reasons |= {(graph, device, way): reason for way, reason in answer["reasons"].items()}
+    times = times_of(answer)
+    for way, own in times.items():
+        if way != BASELINE:
+            yield latency(area, f"{graph}, {way}, p50", own, "torch eager", times[BASELINE])
+            yield latency(area, f"{graph}, {way}, p95", own, "torch eager", times[BASELINE], percent=95)
+
+
+def measure_memory(model: str, graph: str, folder: str, reasons: Reasons) -> Iterator[Row]:
+    """A process for each backend that could run the network."""
+    peaks: dict[str, float] = {}
+    for way in WAYS:
+        if (graph, "cpu", way) not in reasons:
+            found = run_apart(memory_here, model=model, graph=graph, way=way, device="cpu", folder=folder)
+            if not isinstance(found, str):
+                peaks[way] = found
+    for way, peak in peaks.items():
+        if way != BASELINE:
+            yield Measurement(
+                area=MEMORY, name=f"{graph}, {way}", value=peak, unit="MB",
+                baseline="torch eager", baseline_value=peaks[BASELINE],
+            )  # fmt: skip
+
+
+def measure_encoders(threads: list[int], effort: Effort) -> Iterator[Row]:
+    """Whole frames by each shipped patch encoder."""
+    models = [name for name, entry in model_entries().items() if entry.kind in ENCODER_KINDS]
+    for number in threads:
+        found = run_apart(encode_here, threads=number, models=models, rounds=effort.pick(5, 15, 50))
+        times = {name: Times(tuple(wall), tuple(processor)) for name, (wall, processor) in found.items()}
+        for name in models:
+            if name != WEIGHT_FREE:
+                yield latency(f"encoders, {count(number)}", name, times[name], WEIGHT_FREE, times[WEIGHT_FREE])
+
+
+def encode_here(models: list[str], rounds: int) -> dict[str, list[tuple[float, ...]]]:
+    """Encoders by name -> [wall-clock ms, processor ms] of each frame, in turns, in this process."""
+    frame = make_frame()
+    encoders = {name: make_encoder(EncoderSettings(model=name, image_height=HEIGHT)) for name in models}
+    times = time_in_turns({name: lambda e=e: e.encode(frame) for name, e in encoders.items()}, rounds)  # type: ignore[misc]
+    return {name: [one.wall_ms, one.processor_ms] for name, one in times.items()}
+
+
+def count(threads: int) -> str:
+    """Threads in words."""
+    return f"{threads} thread{'s' if threads > 1 else ''}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which models and how many threads."""
+    parser.add_argument("--models", nargs="+", metavar="NAME", help="default: all of the manifest that are networks")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="on the CPU (default: %(default)s)")
+
+
+if __name__ == "__main__":
+    sys.exit(run_section(__doc__, measure, add_arguments))
