@@ -7,6 +7,8 @@ import logging
 
 from xover_core.config import MatchingSettings, XoverSettings
 from xover_core.errors import BackendUnavailableError
+from xover_core.inference.available import require_cuda_torch
+from xover_core.inference.cuda_devices import CPU, find_cuda_devices, pick_device
 from xover_core.localization.matching_products import FloatMatchingProducts, MatchingProducts, WholeMatchingProducts
 from xover_core.localization.processor_matcher import ProcessorMatcher
 from xover_core.localization.side_by_side import threads_on_cpu
@@ -16,8 +18,30 @@ _logger = logging.getLogger(__name__)
 
 
 def make_view_matcher(settings: XoverSettings) -> ViewMatcher:
-    """Make the matcher for the keyframes of one map."""
-    return ProcessorMatcher(settings.matching, _make_products(settings.matching), threads_on_cpu(settings.inference))
+    """Make the matcher for the keyframes of one map: on the GPU where networks run on one, else on the processor.
+
+    Raises:
+        BackendUnavailableError: `inference.device` names a GPU that is not there.
+    """
+    return _make_on_gpu(settings) or ProcessorMatcher(
+        settings.matching, _make_products(settings.matching), threads_on_cpu(settings.inference)
+    )
+
+
+def _make_on_gpu(settings: XoverSettings) -> ViewMatcher | None:
+    """The matcher on the GPU of the settings; None where they name none, or torch cannot use it."""
+    devices = find_cuda_devices()
+    device = pick_device(settings.inference.device, devices)
+    if device == CPU:
+        return None
+    try:
+        require_cuda_torch(devices)
+    except BackendUnavailableError as error:
+        _logger.warning("keyframes are matched on the processor: %s", error)
+        return None
+    from xover_core.localization.torch_view_matcher import TorchViewMatcher
+
+    return TorchViewMatcher(settings.matching, device, settings.matching.device_cache_mb)
 
 
 def _make_products(settings: MatchingSettings) -> MatchingProducts:
