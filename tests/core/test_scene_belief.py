@@ -143,3 +143,23 @@ def test_likeness_of_keyframes_counts_beside_embeddings(encoder: FakeSceneEncode
     without = new_belief(encoder).judge(view("red", 0.0), alike)
     belief = new_belief(encoder, likeness_weight=1.0)
     assert probability(belief.judge(view("red", 0.0), alike), "kitchen") > probability(without, "kitchen")
+
+
+def test_who_looked_already_need_not_look_again(encoder: FakeSceneEncoder) -> None:
+    belief, same = new_belief(encoder), new_belief(encoder)
+    for x in (0.0, 0.1, 0.5):
+        frame = view("red", x)
+        seen = belief.look(frame)
+        assert belief.judge(frame, NOTHING_ALIKE, seen) == same.judge(frame, NOTHING_ALIKE)
+        assert belief.update(frame, NOTHING_ALIKE, seen) == same.update(frame, NOTHING_ALIKE)
+
+
+def test_it_says_beforehand_whether_it_will_look(encoder: FakeSceneEncoder) -> None:
+    belief = new_belief(encoder)
+    assert belief.will_look(view("red", None))
+    assert belief.will_look(view("red", 0.0))
+    belief.update(view("red", 0.0), NOTHING_ALIKE)
+    assert belief.will_look(view("red", 0.1))
+    belief.note_state(LocalizationState.LOCALIZED)
+    assert not belief.will_look(view("red", 0.1))
+    assert belief.will_look(view("red", 0.31))

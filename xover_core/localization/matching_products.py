@@ -78,6 +78,10 @@ class WholeMatchingProducts:
         self._max_views = max_views
         self._views: OrderedDict[int, NDArray[np.int8]] = OrderedDict()
 
+    def __len__(self) -> int:
+        """Keyframes that are kept."""
+        return len(self._views)
+
     def of_query(self, descriptors: Float32Array) -> NDArray[Any]:
         """See `MatchingProducts.of_query`."""
         return to_left(descriptors)

@@ -34,6 +34,11 @@ class ProcessorMatcher:
         # the caller's thread works too
         self._helpers = ThreadPoolExecutor(num_threads - 1, "xover-match") if num_threads > 1 else None
 
+    @property
+    def buffer_bytes(self) -> int:
+        """Memory for products, of all threads."""
+        return sum(buffer.num_bytes for buffer in self._buffers)
+
     def match(self, query: PatchFeatures, views: Sequence[StoredView]) -> list[PatchPairs]:
         """See `ViewMatcher.match`."""
         ready_query = self._products.of_query(query.finest)
@@ -74,6 +79,11 @@ class _Buffer:
 
     def __init__(self, dtype: type[np.generic]) -> None:
         self._memory: NDArray[Any] = np.empty(0, dtype)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the largest matrix so far."""
+        return self._memory.nbytes
 
     def of_shape(self, shape: tuple[int, int]) -> NDArray[Any]:
         """A matrix to write to; whatever was in the one before is lost."""
