@@ -18,6 +18,8 @@ from xover_core.types import Float32Array
 
 # Maps with fewer keyframes are retrieved from without a file's help.
 MIN_SIGNED_KEYFRAMES = 400
+# Words of the vocabulary that a map file keeps; that of a small map is as large as the settings say.
+VOCABULARY_SIZE = 64
 # Length of the projection.
 COARSE_DIM = 256
 # More descriptors than this do not change the vocabulary, only the time to fit it.
@@ -76,6 +78,14 @@ class StoredSignatures(Protocol):
     def read_vlads(self, rows: Sequence[int]) -> Float32Array:
         """(R, W * D) VLADs of some keyframes."""
         ...
+
+
+def signature_bytes(num_keyframes: int, descriptor_dim: int) -> int:
+    """Bytes that the signatures of a map will take in its file."""
+    if num_keyframes < MIN_SIGNED_KEYFRAMES:
+        return 0
+    vlad = VOCABULARY_SIZE * descriptor_dim
+    return 2 * num_keyframes * (vlad + COARSE_DIM) + vlad * (4 + 2 * COARSE_DIM)
 
 
 def fit_words(

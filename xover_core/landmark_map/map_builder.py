@@ -23,6 +23,7 @@ from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.landmark_map.covisibility import CovisibilityGraph, view_of_keyframe
 from xover_core.landmark_map.keyframe_selection import FrameVerdict, KeyframeSelector
+from xover_core.landmark_map.keyframe_signatures import signature_bytes
 from xover_core.landmark_map.landmark_map import LandmarkMap, check_model
 from xover_core.landmark_map.landmark_selection import build_landmarks
 from xover_core.landmark_map.map_budget import trim_keyframes, trim_landmarks
@@ -171,7 +172,8 @@ class MapBuilder:
         scene_update = self._describe_scenes(keyframes, without_embedding(sources, before.scene_embeddings), report)
         clock.step_done("describe")
         landmarks = build_landmarks(keyframes, self._settings, lambda share: report("landmarks", share))
-        landmarks = trim_landmarks(landmarks, self._storage, budget_mb, reserved=scene_update.num_bytes)
+        reserved = scene_update.num_bytes + signature_bytes(len(keyframes), encoder.model.descriptor_dim)
+        landmarks = trim_landmarks(landmarks, self._storage, budget_mb, reserved=reserved)
         clock.step_done("landmarks")
         self._storage.replace_contents(
             model=encoder.model,
@@ -184,6 +186,8 @@ class MapBuilder:
         )
         self._encoder = encoder
         self._group(keyframes, scenes)
+        self._storage.signatures.sign_all()
+        self._vocabulary = self._storage.signatures.vocabulary
         self._storage.compact()
         clock.step_done("write")
         report("write", 1.0)
@@ -205,6 +209,7 @@ class MapBuilder:
             self._graph.add(keyframe.keyframe_id, view_of_keyframe(keyframe))
         last_pose = stored.keyframes[-1].T_map_camera if stored.keyframes else None
         self._selector = KeyframeSelector(self._settings, self._graph, last_pose)
+        self._vocabulary = self._storage.signatures.vocabulary
         self._group(stored.keyframes, stored.scenes)
 
     def _group(self, keyframes: Sequence[Keyframe], scenes: Sequence[Scene]) -> None:
@@ -217,6 +222,8 @@ class MapBuilder:
         self._graph.add(keyframe.keyframe_id, view_of_keyframe(keyframe))
         self._selector.accept(keyframe.T_map_camera)
         self._scenes.include(keyframe)
+        if self._vocabulary is not None:
+            self._storage.signatures.sign_keyframe(keyframe.keyframe_id, self._vocabulary)
         if self._describer is None or view is None:
             return
         self._describer.include(keyframe, view)
@@ -300,15 +307,15 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
             another model made it.
         ModelError: the model is unknown or its weights are missing.
     """
-    scene_encoder = make_scene_encoder(settings.scene_encoder)
+    scene_encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     if append:
         storage = MapStorage.open(path, read_only=False)
     else:
-        encoder = make_encoder(settings.encoder)
+        encoder = make_encoder(settings.encoder, inference=settings.inference)
         storage = MapStorage.create(path, new_header(encoder.model, encoder.site_weights, frame_id))
     try:
         if append:
-            encoder = make_encoder(settings.encoder, storage.header.site_weights)
+            encoder = make_encoder(settings.encoder, storage.header.site_weights, settings.inference)
         return MapBuilder(storage, encoder, settings.mapping, scene_encoder)
     except BaseException:
         storage.close()

@@ -18,6 +18,7 @@ from xover_core.errors import MapFormatError
 from xover_core.landmark_map.landmark_arrays import take_landmarks
 from xover_core.landmark_map.landmark_map import LandmarkMap, MapHeader
 from xover_core.landmark_map.map_connection import MapConnection, create_file, map_errors, open_file
+from xover_core.landmark_map.map_part import MapPart, write_part
 from xover_core.landmark_map.map_schema import SCHEMA_VERSION
 from xover_core.landmark_map.map_tables import MapTables
 from xover_core.landmark_map.scene_data import SceneUpdate
@@ -191,6 +192,13 @@ class MapStorage:
             if view is not None:
                 self._scene_tables.write_view(keyframe_id, view)
         return dataclasses.replace(keyframe, keyframe_id=keyframe_id)
+
+    def add_part(self, part: MapPart) -> None:
+        """Store scenes with their keyframes and landmarks, all at once."""
+        with self._changes("take a part of another map"):
+            for keyframe in part.keyframes:
+                self._check_descriptors(keyframe)
+            write_part(part, self._tables, self._scene_tables)
 
     def remove_keyframes(self, keyframe_ids: Sequence[int]) -> None:
         """Remove keyframes with their observations; landmarks that fewer than two keyframes still see go too."""

@@ -13,6 +13,7 @@ import numpy as np
 from xover_core.landmark_map import map_rows
 from xover_core.landmark_map.keyframe_signatures import (
     MIN_SIGNED_KEYFRAMES,
+    VOCABULARY_SIZE,
     KeyframeSignature,
     Vocabulary,
     make_vocabulary,
@@ -24,6 +25,7 @@ from xover_core.types import Float32Array
 
 # Keyframes that are signed in one transaction: some MB.
 _BATCH = 256
+_SEED = 0
 
 
 class SignatureStorage:
@@ -60,7 +62,7 @@ class SignatureStorage:
         """Add the signature of a keyframe that has been stored."""
         self.put([self._sign(keyframe_id, vocabulary)])
 
-    def sign_all(self, vocabulary_size: int, rng: np.random.Generator) -> None:
+    def sign_all(self) -> None:
         """Make the signatures of a large map anew; a small one needs none, and loses those that it has."""
         with map_errors(self._path, "be read"):
             ids = [row[0] for row in self._sqlite.execute("SELECT keyframe_id FROM keyframe ORDER BY keyframe_id")]
@@ -68,7 +70,8 @@ class SignatureStorage:
             if self.vocabulary is not None:
                 self._replace(None)
             return
-        vocabulary = make_vocabulary(lambda row: self._descriptors(ids[row])[0], len(ids), vocabulary_size, rng)
+        rng = np.random.default_rng(_SEED)
+        vocabulary = make_vocabulary(lambda row: self._descriptors(ids[row])[0], len(ids), VOCABULARY_SIZE, rng)
         self._replace(vocabulary)
         for start in range(0, len(ids), _BATCH):
             self.put([self._sign(keyframe_id, vocabulary) for keyframe_id in ids[start : start + _BATCH]])
