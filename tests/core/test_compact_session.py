@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""ONNX Runtime and torch run the shipped compact encoder alike; which one is taken, and what is said about it."""
+"""The shipped compact encoder on one frame: backends alike, the radii that are wanted, what is said without them."""
 
 from __future__ import annotations
 
@@ -8,32 +8,34 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
-from xover_core.errors import ModelError
-from xover_core.inference import compact_session
+from xover_core.config import InferenceSettings
+from xover_core.errors import BackendUnavailableError
+from xover_core.inference import first_that_works
 from xover_core.inference.compact_checkpoint import load_compact
-from xover_core.inference.compact_session import (
-    THREADS_VARIABLE,
-    OnnxCompactSession,
-    TorchCompactSession,
-    make_compact_session,
-)
-from xover_core.inference.model_graphs import graphs_of
-from xover_core.inference.model_store import load_export, load_weights
+from xover_core.inference.compact_graph import compact_graph_of
+from xover_core.inference.compact_session import make_compact_session
+from xover_core.inference.model_store import load_weights
+from xover_core.inference.onnx_parity import check_parity
+from xover_core.inference.session_factory import make_session
 
 MODEL = "locus-compact"
+RADII = (0.05, 0.2, 0.6, 2.0)
 # float32 norms of 128 numbers
 NORM_TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope="module")
-def exported():
-    return load_export(MODEL, "fp32")
-
-
-@pytest.fixture(scope="module")
 def network():
+    torch.set_num_threads(1)
     return load_compact(load_weights(MODEL))
+
+
+@pytest.fixture(autouse=True)
+def fresh_log():
+    """What was said once in this process can be said again."""
+    first_that_works._tell.cache_clear()
 
 
 def make_inputs(rows, cols):
@@ -43,55 +45,65 @@ def make_inputs(rows, cols):
     return image, depth, np.array([[90.0, 90.0, 4.0 * cols, 4.0 * rows]], np.float32)
 
 
-@pytest.mark.parametrize("grid", [(4, 4), (9, 7), (12, 21)])
-def test_frames_of_every_size_are_run(network, exported, grid):
+def settings_for(backend):
+    return InferenceSettings(backend=backend, device="cpu", num_threads=1)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (9, 7)])
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime", "openvino"])
+def test_frames_of_every_size_are_described_alike(network, backend, grid, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     inputs = make_inputs(*grid)
-    session = OnnxCompactSession(exported, num_threads=1)
+    session = make_compact_session(MODEL, settings_for(backend))
     features = session.run(*inputs)
-    assert session.radii == network.radii
-    assert len(features) == len(session.radii)
-    for a, b in zip(features, TorchCompactSession(network).run(*inputs), strict=True):
-        assert a.shape == b.shape == (grid[0] * grid[1], session.descriptor_dim)
-        assert a.dtype == b.dtype == np.float32
-        np.testing.assert_allclose(a, b, atol=graphs_of(MODEL)[0].tolerance)
-        assert np.linalg.norm(a, axis=1).max() < 1 + NORM_TOLERANCE
+    assert session.radii == RADII == network.radii
+    assert session.descriptor_dim == 128
+    with torch.inference_mode():
+        expected = network(*(torch.from_numpy(array) for array in inputs))
+    for found, right in zip(features, expected, strict=True):
+        assert found.shape == (grid[0] * grid[1], 128)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, right[0].flatten(0, 1).numpy(), atol=compact_graph_of(MODEL).tolerance)
+        assert np.linalg.norm(found, axis=1).max() < 1 + NORM_TOLERANCE
 
 
-def test_what_is_no_export_is_refused():
-    with pytest.raises(ModelError, match="cannot load it"):
-        OnnxCompactSession(b"no model")
+def test_the_shipped_export_is_of_the_shipped_weights():
+    graph = compact_graph_of(MODEL)
+    check_parity(graph, make_session(graph, settings_for("onnxruntime")).run)
 
 
-def test_onnx_runtime_is_taken_where_it_is():
-    assert isinstance(make_compact_session(MODEL), OnnxCompactSession)
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_only_the_radii_that_are_wanted_are_given(backend):
+    inputs = make_inputs(5, 6)
+    every = make_compact_session(MODEL, settings_for(backend)).run(*inputs)
+    session = make_compact_session(MODEL, settings_for(backend), radii=(2.5, 0.19))
+    assert session.radii == (0.2, 2.0)
+    assert session.descriptor_dim == 128
+    some = session.run(*inputs)
+    for found, place in zip(some, (1, 3), strict=True):
+        np.testing.assert_allclose(found, every[place], atol=compact_graph_of(MODEL).tolerance)
+
+
+def test_onnx_runtime_is_taken_where_it_is(caplog):
+    with caplog.at_level(logging.INFO, "xover_core"):
+        session = make_compact_session(MODEL, InferenceSettings(device="cpu"))
+    assert session.info.backend == "onnxruntime"
+    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert "run by onnxruntime" in caplog.text
+    assert "the fastest that is here for the CPU" in caplog.text
 
 
 def test_without_onnx_runtime_torch_runs_it_and_says_so(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with caplog.at_level(logging.INFO, "xover_core"):
-        session = make_compact_session(MODEL)
-    assert isinstance(session, TorchCompactSession)
-    assert session.descriptor_dim == 128
-    assert [record.message for record in caplog.records] == [
-        f"model '{MODEL}': run by torch, which is slower: ONNX Runtime is not installed (pip install onnxruntime)"
-    ]
-
-
-def test_without_an_export_torch_runs_it_and_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(compact_session, "load_export", lambda *_: None)
-    with caplog.at_level(logging.INFO, "xover_core"):
-        assert isinstance(make_compact_session(MODEL), TorchCompactSession)
-    assert "no exported file" in caplog.text
+    session = make_compact_session(MODEL, InferenceSettings(device="cpu"))
+    assert session.info.backend == "torch"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "run by torch" in caplog.text
+    assert "onnxruntime is not installed; pip install onnxruntime" in caplog.text
 
 
 def test_without_either_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setitem(sys.modules, "xover_core.inference.compact_checkpoint", None)
-    with pytest.raises(ModelError, match=r"pip install onnxruntime, or pip install 'xover\[torch\]'"):
-        make_compact_session(MODEL)
-
-
-@pytest.mark.parametrize(("text", "number"), [("3", 3), ("", 0), ("many", 0)])
-def test_threads_are_those_of_the_environment(monkeypatch, text, number):
-    monkeypatch.setenv(THREADS_VARIABLE, text)
-    assert compact_session._threads_from_environment() == number
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(BackendUnavailableError, match=r"nothing here can run it: onnxruntime .*xover\[torch\]'"):
+        make_compact_session(MODEL, InferenceSettings(device="cpu"))

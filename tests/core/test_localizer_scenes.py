@@ -45,7 +45,7 @@ def fakes():
     """The encoder of these tests, whatever the manifest says."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (map_builder, scene_finder):
-            patch.setattr(module, "make_scene_encoder", lambda s: FakeSceneEncoder() if s.model else None)
+            patch.setattr(module, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
         patch.setattr(scene_finder, "load_scene_calibration", lambda *_: CALIBRATION)
         before = torch.get_num_threads()
         torch.set_num_threads(1)

@@ -333,7 +333,9 @@ def with_tile_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         map_builder,
         "make_encoder",
-        lambda _, site_weights=b"": TileEncoder(np.frombuffer(site_weights, np.float32) if site_weights else None),
+        lambda _, site_weights=b"", inference=None: TileEncoder(
+            np.frombuffer(site_weights, np.float32) if site_weights else None
+        ),
     )
 
 

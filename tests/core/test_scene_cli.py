@@ -43,7 +43,7 @@ def _fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     # the default would take long to load
     known["crossover-light"] = OtherSceneEncoder
     for module in (scene_factory, scene_finder):
-        monkeypatch.setattr(module, "make_scene_encoder", lambda s: known[s.model]() if s.model else None)
+        monkeypatch.setattr(module, "make_scene_encoder", lambda s, *_: known[s.model]() if s.model else None)
     monkeypatch.setattr(scene_finder, "load_scene_calibration", lambda *_: CALIBRATION)
 
 

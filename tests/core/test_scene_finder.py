@@ -170,7 +170,7 @@ def described_map(small_map: LandmarkMap) -> LandmarkMap:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> XoverSettings:
     """Settings that name the fake encoder."""
-    monkeypatch.setattr(scene_finder, "make_scene_encoder", lambda s: FakeSceneEncoder() if s.model else None)
+    monkeypatch.setattr(scene_finder, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
     monkeypatch.setattr(scene_finder, "load_scene_calibration", lambda *_: CALIBRATION)
     return XoverSettings(scene_encoder=SceneEncoderSettings(model="fake-scenes"))
 

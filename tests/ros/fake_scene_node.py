@@ -19,7 +19,7 @@ def main() -> int:
     from xover_core.localization import scene_calibration
     from xover_core.localization.scene_calibration import SceneCalibration, fallback_calibration
 
-    scene_factory.make_scene_encoder = lambda settings: FakeSceneEncoder() if settings.model else None
+    scene_factory.make_scene_encoder = lambda settings, *_: FakeSceneEncoder() if settings.model else None
     scene_calibration.load_scene_calibration = lambda _, settings: SceneCalibration(
         pairs={}, fallback=fallback_calibration(settings)
     )

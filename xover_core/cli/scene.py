@@ -134,7 +134,8 @@ def run_add(args: argparse.Namespace) -> int:
 
     if not args.text and args.floorplan is None:
         raise ConfigError("xover scene add: expected --text or --floorplan, got neither.")
-    encoder = make_scene_encoder(settings_from(args).scene_encoder)
+    settings = settings_from(args)
+    encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     with MapStorage.open(args.map, read_only=False) as storage:
         scene = find_scene(storage, args.scene)
         told = [text_source(scene.scene_id, text) for text in args.text]
@@ -155,7 +156,7 @@ def run_refresh(args: argparse.Namespace) -> int:
     from xover_core.landmark_map.scene_describer import refresh_scenes
 
     settings = settings_from(args)
-    encoder = make_scene_encoder(settings.scene_encoder)
+    encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     if encoder is None:
         raise ConfigError("xover scene refresh: setting scene_encoder.model is empty; name a scene encoder.")
     with MapStorage.open(args.map, read_only=False) as storage, stage_progress("describing") as share_done:

@@ -5,21 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from xover_core.config import SceneEncoderSettings
+from xover_core.config import InferenceSettings, SceneEncoderSettings
 from xover_core.encoders.crossover_scene_encoder import MODEL_NAMES, make_crossover_scene_encoder
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.scene_encoder import SceneEncoder
-from xover_core.encoders.view_tokens import ViewTokenizer
+from xover_core.encoders.view_tokens import VIEW_RADII, ViewTokenizer
 from xover_core.errors import ModelError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.crossover_files import PublishedCrossoverSettings
 from xover_core.inference.model_store import ModelEntry, model_entry
 
 
-def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
+def make_scene_encoder(
+    settings: SceneEncoderSettings, inference: InferenceSettings | None = None
+) -> SceneEncoder | None:
     """Make the scene encoder that settings name; None when they name none.
 
+    Args:
+        settings: model name.
+        inference: what runs networks; None for the defaults.
+
     Raises:
+        BackendUnavailableError: nothing here can run the model's networks, or not what `inference` names.
         ModelError: unknown model or kind of model, or weights that are missing or damaged.
     """
     if not settings.model:
@@ -34,10 +41,10 @@ def make_scene_encoder(settings: SceneEncoderSettings) -> SceneEncoder | None:
             f"model {entry.name!r}: expected a scene encoder, the manifest says kind {entry.kind!r}; name another model"
             " in scene_encoder.model."
         )
-    return _MAKERS[entry.kind](entry, settings)
+    return _MAKERS[entry.kind](entry, inference or InferenceSettings())
 
 
-def _make_light(entry: ModelEntry, settings: SceneEncoderSettings) -> SceneEncoder:  # noqa: ARG001 - as all makers
+def _make_light(entry: ModelEntry, inference: InferenceSettings) -> SceneEncoder:
     """The light family; its views are described by the features of a patch encoder."""
     backbone = model_entry(VIEW_BACKBONE)
     # torch, only where such a model is asked for
@@ -47,8 +54,8 @@ def _make_light(entry: ModelEntry, settings: SceneEncoderSettings) -> SceneEncod
         name=entry.name,
         weights_sha256=f"{entry.sha256}/{backbone.sha256}",
         session=make_light_session(entry.name),
-        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
+        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE, inference, VIEW_RADII)),
     )
 
 
-_MAKERS: Mapping[str, Callable[[ModelEntry, SceneEncoderSettings], SceneEncoder]] = {"light-crossover": _make_light}
+_MAKERS: Mapping[str, Callable[[ModelEntry, InferenceSettings], SceneEncoder]] = {"light-crossover": _make_light}

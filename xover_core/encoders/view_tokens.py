@@ -18,7 +18,8 @@ TOKEN_GRID = (6, 8)
 """(rows, cols) of tokens, whatever the size of the image."""
 # The coarse question "which scene" needs no fine patches: half the height is a quarter of the work.
 _IMAGE_HEIGHT = 120
-_RADII = (0.2, 2.0)
+VIEW_RADII = (0.2, 2.0)
+"""Metres, of the features that tokens are made of."""
 _COLOR_DIM, _GEOMETRY_DIM = 6, 5
 
 
@@ -32,13 +33,15 @@ class ViewTokenizer:
             session: runs it; must have the radii 0.2 and 2 m, or the nearest ones are taken.
         """
         self._session = session
-        self._scales = tuple(min(range(len(session.radii)), key=lambda i: abs(session.radii[i] - r)) for r in _RADII)
+        self._scales = tuple(
+            min(range(len(session.radii)), key=lambda i: abs(session.radii[i] - r)) for r in VIEW_RADII
+        )
         self._grids: dict[tuple[int, int], PatchGrid] = {}
 
     @property
     def token_dim(self) -> int:
         """C: features of the two radii, mean and spread of RGB, mean and share of points, their spread in depth."""
-        return len(_RADII) * self._session.descriptor_dim + _COLOR_DIM + _GEOMETRY_DIM
+        return len(VIEW_RADII) * self._session.descriptor_dim + _COLOR_DIM + _GEOMETRY_DIM
 
     @property
     def num_tokens(self) -> int:

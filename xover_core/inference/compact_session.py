@@ -1,41 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Running the compact encoder: by ONNX Runtime, or by torch where that is what there is, behind one protocol."""
+"""The compact encoder on one frame, by whatever runs it: arrays in, features of all patches out."""
 
 from __future__ import annotations
 
-import logging
-import os
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
 
-import numpy as np
-
+from xover_core.config import InferenceSettings
 from xover_core.errors import ModelError
-from xover_core.inference.model_store import load_export, load_weights
+from xover_core.inference.compact_graph import INPUT_NAMES, OUTPUT_PREFIX, OUTPUT_SUFFIX, compact_graph_of
+from xover_core.inference.graph_outputs import select_outputs
+from xover_core.inference.model_store import model_entry
+from xover_core.inference.session import Session, SessionInfo
+from xover_core.inference.session_factory import make_session
 from xover_core.types import Float32Array
 
-if TYPE_CHECKING:
-    from xover_core.networks.compact_encoder import CompactEncoder
 
-THREADS_VARIABLE = "OMP_NUM_THREADS"
-# Outputs of the exported graph are called `features_0.2m`: the radius stands in between.
-OUTPUT_PREFIX, OUTPUT_SUFFIX = "features_", "m"
-INPUT_NAMES = ("image", "depth", "intrinsics")
+class CompactSession:
+    """One frame -> features of all patches, for each radius."""
 
-_LOGGER = logging.getLogger(__name__)
+    def __init__(self, session: Session) -> None:
+        """Use what runs the network, or a part of it with some of its outputs."""
+        self._session = session
+        self._radii = tuple(_radius_of(spec.name) for spec in session.outputs)
 
-
-class CompactSession(Protocol):
-    """One frame -> features of all patches."""
+    @property
+    def info(self) -> SessionInfo:
+        """What runs it."""
+        return self._session.info
 
     @property
     def radii(self) -> tuple[float, ...]:
         """Metres, one for each set of features."""
-        ...
+        return self._radii
 
     @property
     def descriptor_dim(self) -> int:
         """D."""
-        ...
+        return int(self._session.outputs[0].shape[-1])
 
     def run(self, image: Float32Array, depth: Float32Array, intrinsics: Float32Array) -> tuple[Float32Array, ...]:
         """Describe all patches of a frame.
@@ -48,110 +49,35 @@ class CompactSession(Protocol):
         Returns:
             For each radius (N, D) float32 of L2 norm at most 1, patches row by row.
         """
-        ...
-
-
-class OnnxCompactSession:
-    """Implements `CompactSession` by ONNX Runtime on the CPU."""
-
-    def __init__(self, model: bytes, num_threads: int | None = None) -> None:
-        """Load an exported model.
-
-        Args:
-            model: contents of an exported file.
-            num_threads: for one frame; when not given, $OMP_NUM_THREADS, else one for each core.
-
-        Raises:
-            ModelError: not such a model.
-            ImportError: ONNX Runtime is not installed.
-        """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = _threads_from_environment() if num_threads is None else num_threads
-        # waiting threads that spin cost two thirds more processor time, and slow down whatever runs beside
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3  # errors; warnings are about how it optimizes its own graph
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-            outputs = self._session.get_outputs()
-            names = [output.name for output in outputs]
-            self._radii = tuple(float(n.removeprefix(OUTPUT_PREFIX).removesuffix(OUTPUT_SUFFIX)) for n in names)
-            self._descriptor_dim = int(outputs[0].shape[-1])
-        # its errors have no root of their own but RuntimeError, and some derive from Exception alone
-        except Exception as error:
-            raise ModelError(
-                f"exported compact encoder of {len(model)} bytes: ONNX Runtime {onnxruntime.__version__} cannot load"
-                f" it, {type(error).__name__}: {' '.join(str(error).split())}; export it again."
-            ) from error
-
-    @property
-    def radii(self) -> tuple[float, ...]:
-        """See `CompactSession.radii`."""
-        return self._radii
-
-    @property
-    def descriptor_dim(self) -> int:
-        """See `CompactSession.descriptor_dim`."""
-        return self._descriptor_dim
-
-    def run(self, image: Float32Array, depth: Float32Array, intrinsics: Float32Array) -> tuple[Float32Array, ...]:
-        """See `CompactSession.run`."""
         inputs = dict(zip(INPUT_NAMES, (image, depth, intrinsics), strict=True))
-        return tuple(np.asarray(features[0], np.float32) for features in self._session.run(None, inputs))
+        outputs = self._session.run(inputs)
+        return tuple(outputs[spec.name][0] for spec in self._session.outputs)
 
 
-class TorchCompactSession:
-    """Implements `CompactSession` by torch on the CPU."""
+def make_compact_session(
+    name: str, settings: InferenceSettings | None = None, radii: Sequence[float] = ()
+) -> CompactSession:
+    """What runs a model here.
 
-    def __init__(self, network: CompactEncoder) -> None:
-        """Take a network in evaluation mode."""
-        self._network = network
-
-    @property
-    def radii(self) -> tuple[float, ...]:
-        """See `CompactSession.radii`."""
-        return self._network.radii
-
-    @property
-    def descriptor_dim(self) -> int:
-        """See `CompactSession.descriptor_dim`."""
-        return self._network.feature_dim
-
-    def run(self, image: Float32Array, depth: Float32Array, intrinsics: Float32Array) -> tuple[Float32Array, ...]:
-        """See `CompactSession.run`."""
-        import torch
-
-        with torch.inference_mode():
-            features = self._network(*(torch.from_numpy(array) for array in (image, depth, intrinsics)))
-        return tuple(np.asarray(one[0].flatten(0, 1).numpy(), np.float32) for one in features)
-
-
-def make_compact_session(name: str) -> CompactSession:
-    """What runs a model here: ONNX Runtime where it is installed and the model has been exported, else torch.
+    Args:
+        name: of the model.
+        settings: by what and where it is run.
+        radii: metres, that features are wanted for; of each the nearest that the model has. All when empty.
 
     Raises:
-        ModelError: unknown model, missing or damaged weights, or neither library is installed.
+        ModelError: unknown model, missing or damaged weights, or weights for other radii than the manifest says.
+        BackendUnavailableError: nothing here can run it, or not what the settings name.
     """
-    exported = load_export(name, "fp32")
-    reason = "it has no exported file here"
-    if exported is not None:
-        try:
-            return OnnxCompactSession(exported)
-        except ImportError:
-            reason = "ONNX Runtime is not installed (pip install onnxruntime)"
-    try:
-        from xover_core.inference.compact_checkpoint import load_compact
-    except ImportError as error:
-        raise ModelError(
-            f"model {name!r}: {reason}, and torch is not installed either; pip install onnxruntime, or"
-            " pip install 'xover[torch]'."
-        ) from error
-    _LOGGER.info("model %r: run by torch, which is slower: %s", name, reason)
-    return TorchCompactSession(load_compact(load_weights(name), name))
+    graph = compact_graph_of(name)
+    known = [spec.name for spec in graph.outputs]
+    found, promised = tuple(map(_radius_of, known)), model_entry(name).radii
+    if found != promised:
+        raise ModelError(f"model {name!r}: its weights are for the radii {found}, the manifest says {promised}.")
+    if radii:
+        nearest = {min(known, key=lambda one: abs(_radius_of(one) - radius)) for radius in radii}
+        graph = select_outputs(graph, [one for one in known if one in nearest])
+    return CompactSession(make_session(graph, settings))
 
 
-def _threads_from_environment() -> int:
-    """$OMP_NUM_THREADS, which torch and others keep to; 0, which is one for each core, without a number there."""
-    text = os.environ.get(THREADS_VARIABLE, "")
-    return int(text) if text.isdecimal() else 0
+def _radius_of(output: str) -> float:
+    return float(output.removeprefix(OUTPUT_PREFIX).removesuffix(OUTPUT_SUFFIX))
