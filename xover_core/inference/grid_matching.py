@@ -81,7 +81,7 @@ class GridMatcher:
         return [_unpack(one) for one in packed]
 
     def _pairs(self, query: Tensor, views: Tensor, grid_query: GridShape, grid_views: GridShape) -> Tensor:
-        """(K, 1 + 3 * P) int32: how many pairs, then P rows of the query, of the view, and similarities' bits."""
+        """(K, 1 + 3 * P) int32: how many were kept, then P rows of the query, of the view, and similarities' bits."""
         settings = self._settings
         best, to_b, to_a = _nearest(query, views)
         here = torch.arange(to_b.shape[1], device=self._device)
@@ -94,7 +94,7 @@ class GridMatcher:
             keep &= back.gather(1, to_b)
         ranked, rows = torch.sort(best.masked_fill(~keep, -torch.inf), dim=1, descending=True, stable=True)
         ranked, rows = ranked[:, : settings.max_matches], rows[:, : settings.max_matches]
-        count = keep.sum(dim=1, keepdim=True).clamp(max=ranked.shape[1])
+        count = keep.sum(dim=1, keepdim=True)
         # one tensor of one type, so that it is one copy
         parts = (count.int(), rows.int(), to_b.gather(1, rows).int(), ranked.contiguous().view(torch.int32))
         return torch.cat(parts, dim=1)
