@@ -37,7 +37,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path, monkeypatch):
     entry = make_entry(name="scenes", kind="scene", weights=b"w", licence="MIT", source="this test", radii=(0.2,))
     install_model(tmp_path, entry, b"w")
     with pytest.raises(
-        ModelError, match=r"expected a patch encoder \(rootsift, compact\), the manifest says kind 'scene'"
+        ModelError, match=r"expected a patch encoder \(rootsift, compact, vit-locus\), the manifest says kind 'scene'"
     ):
         make_encoder(EncoderSettings(model="scenes"))
 
