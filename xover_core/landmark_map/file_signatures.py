@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import zlib
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from xover_core.landmark_map.bounded_cache import BoundedCache
 from xover_core.landmark_map.keyframe_signatures import MIN_SIGNED_KEYFRAMES, Vocabulary, make_vocabulary
 from xover_core.landmark_map.lazy_keyframes import LazyKeyframes
+from xover_core.landmark_map.vector_index import IndexFile
 from xover_core.landmark_map.vlad import encode_vlad
 from xover_core.types import Float32Array
 
@@ -42,6 +45,7 @@ class FileSignatures:
         descriptor_checksums: NDArray[np.int64],
         *,
         vocabulary_size: int,
+        index_file: IndexFile,
     ) -> None:
         """Take what is stored, and make what is missing or was made of other descriptors.
 
@@ -52,9 +56,11 @@ class FileSignatures:
             stored: keyframe id, checksum of the descriptors and (C,) short vector of the keyframes that have one.
             descriptor_checksums: (K,) of the keyframes' descriptors as they are now.
             vocabulary_size: words, where the file has no vocabulary.
+            index_file: for the index of the short vectors, yet without their checksum.
         """
         self._rows = rows
         self._keyframes = keyframes
+        self._index_file = index_file
         known = {keyframe_id: (crc, vector) for keyframe_id, crc, vector in stored} if vocabulary else {}
         ids = keyframes.table.keyframe_ids.tolist()
         is_right = [known.get(i, (None,))[0] == crc for i, crc in zip(ids, descriptor_checksums.tolist(), strict=True)]
@@ -78,6 +84,11 @@ class FileSignatures:
     def coarse(self) -> Float32Array:
         """(K, C) in the order of the keyframes."""
         return self._coarse
+
+    @property
+    def index_file(self) -> IndexFile:
+        """Beside the map file."""
+        return dataclasses.replace(self._index_file, vectors_crc32=zlib.crc32(self._coarse))
 
     def read_vlads(self, rows: Sequence[int]) -> Float32Array:
         """(R, W * D) VLADs of some keyframes."""

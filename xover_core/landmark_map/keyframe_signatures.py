@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from xover_core.landmark_map.vector_index import IndexFile
 from xover_core.landmark_map.vlad import encode_vlad, fit_vocabulary
 from xover_core.types import Float32Array
 
@@ -73,6 +74,11 @@ class StoredSignatures(Protocol):
     @property
     def coarse(self) -> Float32Array:
         """(K, C) in the order of the keyframes."""
+        ...
+
+    @property
+    def index_file(self) -> IndexFile:
+        """Where an index of the short vectors may be kept, if making it takes long."""
         ...
 
     def read_vlads(self, rows: Sequence[int]) -> Float32Array:

@@ -29,6 +29,7 @@ from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.landmark_map.map_tables import MapTables
 from xover_core.landmark_map.scene_tables import SceneTables
 from xover_core.landmark_map.signature_tables import SignatureTables
+from xover_core.landmark_map.vector_index import IndexFile
 from xover_core.types import Keyframe, Landmarks
 
 # A keyframe made ready takes three times the bytes that it has in the file.
@@ -90,6 +91,12 @@ class MapReader:
             coarse,
             self._index.checksums[:, 1],
             vocabulary_size=settings.vocabulary_size,
+            index_file=IndexFile(
+                path=self._path.with_name(self._path.name + ".index"),
+                map_id=self._header.map_id,
+                revision=self._header.revision,
+                vectors_crc32=0,
+            ),
         )
         return LandmarkMap(
             header=self._header,

@@ -1,58 +1,91 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Nearest vectors by inner product: FAISS where it is installed, else NumPy with the same answers.
+"""Nearest vectors by inner product, exact for as many as that is fast for, approximate above.
 
-Derived from the map file, never stored. Exact up to MAX_FLAT_VECTORS, where a query of 64 values still takes
-milliseconds; above that an HNSW graph, which is approximate.
+Derived from the map. Kept in a file beside it only where making it takes long, and only used from there when it is of
+the same vectors.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from typing import Any, Protocol
+import logging
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xover_core.errors import GeometryError
+from xover_core.landmark_map.vector_backends import (
+    MAX_FLAT_VECTORS,
+    Backend,
+    IndexKind,
+    choose_kind,
+    make_backend,
+    read_backend,
+)
 from xover_core.types import Float32Array
 
-MAX_FLAT_VECTORS = 100_000
+_LOGGER = logging.getLogger(__name__)
 NO_MATCH = -1
-# HNSW (Malkov and Yashunin 2018): neighbours in the graph, and candidates kept while building and while searching.
-_HNSW_NEIGHBORS = 32
-_HNSW_BUILD_CANDIDATES = 128
-_HNSW_SEARCH_CANDIDATES = 128
+MAX_GRAPH_MB = 2000.0
+_CHUNK = 1 << 24
 
 
-class _Backend(Protocol):
-    """Stores vectors in order and finds the rows of the most similar ones."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexFile:
+    """Where an index is kept, and of what it must be.
 
-    def add(self, vectors: Float32Array) -> None:
-        """Append (N, D)."""
-        ...
+    Attributes:
+        path: of the index; a second file beside it says what it is of.
+        map_id: of the map.
+        revision: of the map.
+        vectors_crc32: of the vectors.
+    """
 
-    def search(self, queries: Float32Array, k: int) -> tuple[Float32Array, NDArray[np.int64]]:
-        """(Q, k) similarities, best first, and rows; k is at most the number of vectors; row -1 = none."""
-        ...
+    path: Path
+    map_id: str
+    revision: int
+    vectors_crc32: int
+
+    @property
+    def note(self) -> Path:
+        """The second file."""
+        return self.path.with_name(self.path.name + ".npz")
+
+    @property
+    def stamp(self) -> str:
+        """What the index must be of, in a word."""
+        return f"{self.map_id} {self.revision} {self.vectors_crc32}"
 
 
 class VectorIndex:
     """Vectors with ids, searched by inner product (cosine similarity for L2-normalised vectors)."""
 
-    def __init__(self, dim: int, *, max_flat: int = MAX_FLAT_VECTORS) -> None:
+    def __init__(self, dim: int, *, max_flat: int = MAX_FLAT_VECTORS, max_graph_mb: float = MAX_GRAPH_MB) -> None:
         """Make an empty index.
 
         Args:
             dim: D, length of a vector.
             max_flat: the largest number of vectors that are searched exactly, where FAISS is there.
+            max_graph_mb: memory that a graph may take; with more vectors, inverted lists are searched.
         """
         self._dim = dim
         self._max_flat = max_flat
+        self._max_graph_mb = max_graph_mb
+        self._is_mapped = False
         self._ids = np.zeros(0, np.int64)
-        self._backend: _Backend = make_backend(dim)
+        self._backend: Backend = make_backend(self.kind_for(0), np.zeros((0, dim), np.float32))
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    @property
+    def kind(self) -> IndexKind:
+        """How the vectors are searched now."""
+        return self._backend.kind
 
     def add(self, vectors: NDArray[np.floating], ids: NDArray[np.integer]) -> None:
         """Add (N, D) vectors with (N,) ids; can be called again and again.
@@ -63,10 +96,13 @@ class VectorIndex:
         vectors = self._checked(vectors)
         if np.shape(ids) != (len(vectors),):
             raise GeometryError(f"vector index: expected {len(vectors)} ids, one for each vector, got {np.shape(ids)}.")
-        self._backend.add(vectors)
+        kind = self.kind_for(len(self) + len(vectors))
+        if kind is self._backend.kind and not self._is_mapped:
+            self._backend.add(vectors)
+        else:
+            self._backend = make_backend(kind, np.concatenate([self._backend.vectors(), vectors]))
+            self._is_mapped = False
         self._ids = np.concatenate([self._ids, np.asarray(ids, np.int64)])
-        if len(self) > self._max_flat and isinstance(self._backend, _FaissFlat):
-            self._backend = _FaissGraph(self._backend.vectors())
 
     def search(self, queries: NDArray[np.floating], k: int) -> tuple[Float32Array, NDArray[np.int64]]:
         """Find the k most similar vectors of each query.
@@ -87,10 +123,41 @@ class VectorIndex:
         num = min(k, len(self))
         if num and len(queries):
             similarities[:, :num], rows = self._backend.search(queries, num)
-            # the graph may find fewer than there are
+            # an approximate search may find fewer than there are
             ids[:, :num] = np.where(rows >= 0, self._ids[rows], NO_MATCH)
             similarities[ids == NO_MATCH] = -np.inf
         return similarities, ids
+
+    def save(self, file: IndexFile) -> None:
+        """Write the index; a process that dies meanwhile leaves files that `load` refuses.
+
+        Raises:
+            OSError: the folder cannot be written to.
+        """
+        draft = file.path.with_name(file.path.name + ".new")
+        self._backend.write(draft)
+        checksum = _file_checksum(draft)
+        file.note.unlink(missing_ok=True)
+        os.replace(draft, file.path)
+        np.savez(file.note, stamp=file.stamp, kind=self.kind.value, dim=self._dim, crc32=checksum, ids=self._ids)
+
+    def load(self, file: IndexFile) -> bool:
+        """Take the place of this empty index from a file, if that is whole and of the vectors that it must be of."""
+        try:
+            with file.note.open("rb") as stream, np.load(stream, allow_pickle=False) as note:
+                ids, kind = np.array(note["ids"], np.int64), IndexKind(str(note["kind"]))
+                expected = (file.stamp, self._dim, _file_checksum(file.path), self.kind_for(len(ids)))
+                if (str(note["stamp"]), int(note["dim"]), int(note["crc32"]), kind) != expected:
+                    return False
+            self._backend, self._ids, self._is_mapped = read_backend(kind, file.path), ids, True
+        except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+            _LOGGER.debug("index %s: not used: %s", file.path, error)
+            return False
+        return True
+
+    def kind_for(self, num_vectors: int) -> IndexKind:
+        """How so many vectors would be searched."""
+        return choose_kind(num_vectors, self._dim, max_flat=self._max_flat, max_memory_mb=self._max_graph_mb)
 
     def _checked(self, vectors: NDArray[np.floating]) -> Float32Array:
         """(N, D) as contiguous float32."""
@@ -99,59 +166,31 @@ class VectorIndex:
         return np.ascontiguousarray(vectors, np.float32)
 
 
-def make_backend(dim: int) -> _Backend:
-    """FAISS when it is installed, else NumPy."""
-    return _FaissFlat(dim) if importlib.util.find_spec("faiss") else NumpyBackend(dim)
+def index_of(vectors: Float32Array, file: IndexFile | None, *, max_flat: int = MAX_FLAT_VECTORS) -> VectorIndex:
+    """The index of (N, D) vectors by row; from a file, and written to it, where making it takes long.
+
+    Args:
+        vectors: float32.
+        file: None = never.
+        max_flat: see `VectorIndex`.
+    """
+    index = VectorIndex(vectors.shape[1], max_flat=max_flat)
+    is_slow = index.kind_for(len(vectors)) in (IndexKind.GRAPH, IndexKind.LISTS)
+    if is_slow and file is not None and index.load(file):
+        return index
+    index.add(vectors, np.arange(len(vectors)))
+    if is_slow and file is not None:
+        try:
+            index.save(file)
+        except OSError as error:
+            _LOGGER.info("index %s: not kept, it will be made again next time: %s", file.path, error)
+    return index
 
 
-class NumpyBackend:
-    """Exact search by one matrix product."""
-
-    def __init__(self, dim: int) -> None:
-        self._vectors = np.zeros((0, dim), np.float32)
-
-    def add(self, vectors: Float32Array) -> None:
-        """Append (N, D)."""
-        self._vectors = np.concatenate([self._vectors, vectors])
-
-    def search(self, queries: Float32Array, k: int) -> tuple[Float32Array, NDArray[np.int64]]:
-        """(Q, k) similarities and rows."""
-        similarities = queries @ self._vectors.T
-        nearest = np.argpartition(-similarities, k - 1, axis=1)[:, :k]
-        values = np.take_along_axis(similarities, nearest, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        return np.take_along_axis(values, order, axis=1), np.take_along_axis(nearest, order, axis=1)
-
-
-class _FaissFlat:
-    """Exact search by FAISS."""
-
-    def __init__(self, dim: int) -> None:
-        import faiss
-
-        self._index: Any = faiss.IndexFlatIP(dim)
-
-    def add(self, vectors: Float32Array) -> None:
-        """Append (N, D)."""
-        self._index.add(vectors)
-
-    def search(self, queries: Float32Array, k: int) -> tuple[Float32Array, NDArray[np.int64]]:
-        """(Q, k) similarities and rows."""
-        similarities, rows = self._index.search(queries, k)
-        return similarities, rows
-
-    def vectors(self) -> Float32Array:
-        """All (N, D) vectors in order."""
-        return np.asarray(self._index.reconstruct_n(0, self._index.ntotal), np.float32)
-
-
-class _FaissGraph(_FaissFlat):
-    """Approximate search by FAISS's HNSW graph."""
-
-    def __init__(self, vectors: Float32Array) -> None:
-        import faiss
-
-        self._index = faiss.IndexHNSWFlat(vectors.shape[1], _HNSW_NEIGHBORS, faiss.METRIC_INNER_PRODUCT)
-        self._index.hnsw.efConstruction = _HNSW_BUILD_CANDIDATES
-        self._index.hnsw.efSearch = _HNSW_SEARCH_CANDIDATES
-        self._index.add(vectors)
+def _file_checksum(path: Path) -> int:
+    """CRC-32 of a file."""
+    crc = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            crc = zlib.crc32(chunk, crc)
+    return crc

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from xover_core.landmark_map.keyframe_signatures import StoredSignatures, fit_words
-from xover_core.landmark_map.vector_index import VectorIndex
+from xover_core.landmark_map.vector_index import index_of
 from xover_core.landmark_map.vlad import encode_vlad
 from xover_core.localization.keyframe_store import StoredView
 from xover_core.types import Float32Array
@@ -63,8 +63,7 @@ class ShortlistSearch:
     def __init__(self, signatures: StoredSignatures) -> None:
         self._signatures = signatures
         self._num_keyframes = len(signatures.coarse)
-        self._index = VectorIndex(signatures.coarse.shape[1])
-        self._index.add(signatures.coarse, np.arange(self._num_keyframes))
+        self._index = index_of(signatures.coarse, signatures.index_file)
 
     def similarities(self, descriptors: Float32Array) -> Float32Array:
         """(K,) similarity of each keyframe."""
