@@ -88,7 +88,7 @@ class FileSignatures:
     @property
     def index_file(self) -> IndexFile:
         """Beside the map file."""
-        return dataclasses.replace(self._index_file, vectors_crc32=zlib.crc32(self._coarse))
+        return dataclasses.replace(self._index_file, vectors_crc32=zlib.crc32(self._coarse.tobytes()))
 
     def read_vlads(self, rows: Sequence[int]) -> Float32Array:
         """(R, W * D) VLADs of some keyframes."""
