@@ -25,7 +25,6 @@ def read_lengths(graph: ModelGraph, inputs: Arrays) -> Lengths:
     expected = [spec.name for spec in graph.inputs]
     if set(inputs) != set(expected):
         raise ModelError(f"network {graph.name!r}: expected inputs {expected}, got {sorted(inputs)}.")
-    lengths: Lengths = {}
     for spec in graph.inputs:
         array = inputs[spec.name]
         if array.dtype != np.dtype(spec.dtype) or not array.flags.c_contiguous:
@@ -34,11 +33,22 @@ def read_lengths(graph: ModelGraph, inputs: Arrays) -> Lengths:
                 f"network {graph.name!r}, input {spec.name}: expected C-contiguous {spec.dtype}, got"
                 f" {array.dtype}{order}."
             )
-        if not _bind(spec, array.shape, lengths):
+    return lengths_of(graph, {spec.name: inputs[spec.name].shape for spec in graph.inputs})
+
+
+def lengths_of(graph: ModelGraph, shapes: Shapes) -> Lengths:
+    """Lengths of the axes that may change, from the shapes of all inputs by name.
+
+    Raises:
+        ModelError: a shape is not what the graph says.
+    """
+    lengths: Lengths = {}
+    for spec in graph.inputs:
+        if not _bind(spec, shapes[spec.name], lengths):
             known = ", ".join(f"{name} = {length}" for name, length in lengths.items())
             raise ModelError(
-                f"network {graph.name!r}, input {spec.name}: expected shape {describe_shape(spec)}, got {array.shape}"
-                f"{f' where {known}' if known else ''}."
+                f"network {graph.name!r}, input {spec.name}: expected shape {describe_shape(spec)}, got"
+                f" {shapes[spec.name]}{f' where {known}' if known else ''}."
             )
     return lengths
 

@@ -17,12 +17,12 @@ from xover_core.inference.available import require_tensorrt
 from xover_core.inference.cuda_devices import CudaDevice, cuda_index, find_cuda_devices
 from xover_core.inference.engine_axes import AxisRange, Profile, profile_for
 from xover_core.inference.engine_cache import EngineCache, make_engine_key
-from xover_core.inference.graph_border import Lengths
+from xover_core.inference.graph_border import Lengths, lengths_of
 from xover_core.inference.graph_session import GraphSession
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.onnx_pruning import keep_outputs
 from xover_core.inference.recent_items import RecentItems
-from xover_core.inference.session import Arrays, SessionInfo
+from xover_core.inference.session import Arrays, SessionInfo, TensorSpec
 from xover_core.inference.tensorrt_builder import build_engine, require_version
 from xover_core.inference.torch_session import tensor_of
 
@@ -118,24 +118,33 @@ class TensorRtSession(GraphSession):
             ),
         )
 
-    def _compute(self, inputs: Arrays, lengths: Lengths) -> dict[str, NDArray[Any]]:
-        context = self._loaded.get(profile_for(lengths, self._ranges)).context
-        with self._border.cuda.stream(self._stream), torch.inference_mode():
-            tensors = {spec.name: tensor_of(inputs[spec.name]).to(self._border.device) for spec in self.inputs}
-            for name, tensor in tensors.items():
-                context.set_input_shape(name, tuple(tensor.shape))
-                context.set_tensor_address(name, tensor.data_ptr())
-            outputs = {spec.name: self._make_output(context, spec.name, spec.dtype) for spec in self.outputs}
-            if not context.execute_async_v3(self._stream.cuda_stream):
-                raise RuntimeError("its engine did not run")
-            # waits for the stream
-            return {name: tensor.cpu().numpy() for name, tensor in outputs.items()}
+    def run_tensors(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """See `DeviceSession.run_tensors`."""
+        shapes = {spec.name: tuple(tensor.shape) for spec, tensor in zip(self.inputs, inputs, strict=True)}
+        context = self._loaded.get(profile_for(lengths_of(self._graph, shapes), self._ranges)).context
+        with torch.inference_mode():
+            placed = [tensor.to(self._border.device).contiguous() for tensor in inputs]
+            for spec, tensor in zip(self.inputs, placed, strict=True):
+                context.set_input_shape(spec.name, tuple(tensor.shape))
+                context.set_tensor_address(spec.name, tensor.data_ptr())
+            outputs = tuple(self._make_output(context, spec) for spec in self.outputs)
+        # TensorRT is slow on the default stream; torch's waits for it, and so memory is not taken too early
+        torch_stream = self._border.cuda.current_stream(self._border.device)
+        self._stream.wait_stream(torch_stream)
+        if not context.execute_async_v3(self._stream.cuda_stream):
+            raise RuntimeError("its engine did not run")
+        torch_stream.wait_stream(self._stream)
+        return outputs
 
-    def _make_output(self, context: Any, name: str, dtype: str) -> Tensor:
+    def _compute(self, inputs: Arrays, lengths: Lengths) -> dict[str, NDArray[Any]]:  # noqa: ARG002 - as all sessions
+        found = self.run_tensors(tuple(tensor_of(inputs[spec.name]) for spec in self.inputs))
+        return {spec.name: tensor.cpu().numpy() for spec, tensor in zip(self.outputs, found, strict=True)}
+
+    def _make_output(self, context: Any, spec: TensorSpec) -> Tensor:
         """Room for an output."""
-        shape = tuple(context.get_tensor_shape(name))
-        output = torch.empty(shape, dtype=getattr(torch, dtype), device=self._border.device)
-        context.set_tensor_address(name, output.data_ptr())
+        shape = tuple(context.get_tensor_shape(spec.name))
+        output = torch.empty(shape, dtype=getattr(torch, spec.dtype), device=self._border.device)
+        context.set_tensor_address(spec.name, output.data_ptr())
         return output
 
     def _open(self, profile: Profile) -> _Loaded:
