@@ -58,7 +58,7 @@ choose_ros() {
 }
 
 check_compiler() {
-    command -v c++ >/dev/null && command -v cc >/dev/null ||
+    { command -v c++ && command -v cc; } >/dev/null ||
         fail "building xover_msgs needs a C and a C++ compiler (Debian, Ubuntu: apt-get install build-essential)," \
             "or leave ROS out: make ROS=none test."
     local header

@@ -102,6 +102,6 @@ def test_makefile_and_ci_run_the_same_command():
 
 def test_helper_modules_of_tests_have_names_of_their_own():
     # their folders are all on the import path, see pyproject.toml
-    folders = [REPOSITORY / "tests" / name for name in ("core", "ros", "integration")]
+    folders = [REPOSITORY / "tests" / name for name in ("core", "ros", "integration", "packaging")]
     names = [f.stem for f in PYTHON_FILES if f.parent in folders and not f.name.startswith(("test_", "conftest"))]
     assert {name for name in names if names.count(name) > 1} == set()
