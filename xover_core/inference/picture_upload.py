@@ -34,8 +34,14 @@ class PictureUpload:
     def describe(self, rgb: NDArray[np.uint8], session: DeviceSession) -> DeviceDescriptors:
         """Outputs of a network with one input for (H, W, 3) bytes; of each that for the one picture."""
         with torch.inference_mode():
-            outputs = session.run_tensors((self._preparation(self._put(rgb)),))
+            outputs = session.run_tensors((self.prepare(rgb),))
             return DeviceDescriptors([output[0] for output in outputs])
+
+    def prepare(self, rgb: NDArray[np.uint8]) -> Tensor:
+        """(H, W, 3) bytes to (1, 3, h, w) in [0, 1] on the device."""
+        with torch.inference_mode():
+            prepared: Tensor = self._preparation(self._put(rgb))
+        return prepared
 
     def _put(self, rgb: NDArray[np.uint8]) -> Tensor:
         """(1, H, W, 3) on the device, until the next picture takes its place."""
