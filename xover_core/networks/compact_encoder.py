@@ -76,7 +76,7 @@ class CompactEncoder(nn.Module):
     def averaged_descriptors(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> Tensor:
         """(B, N, C) descriptors of the stem, averaged as for the smallest radius: what a whitening is fitted to."""
         descriptors, points = self.stem(images, depth, intrinsics)
-        averaged: Tensor = _average_weights(squared_distances(points, points), self.radii[0]) @ descriptors
+        averaged: Tensor = _average_weights(points, self.radii[0]) @ descriptors
         return averaged
 
     def start_from_whitening(self, gradients: tuple[Tensor, Tensor], others: tuple[Tensor, Tensor]) -> None:
@@ -109,14 +109,14 @@ class CompactEncoder(nn.Module):
         """
         grid = images.shape[2] // PATCH_SIZE, images.shape[3] // PATCH_SIZE
         base, tokens, points = self._inputs(images, depth, intrinsics)
-        with torch.no_grad():
-            squared = squared_distances(points, points)
         rivals = rival_patches(grid, images.device)
+        with torch.no_grad():
+            squared = squared_distances(points, points[:, rivals])
         features = []
         for radius, base_head, context_head in zip(self.radii, self.base_heads, self.context_heads, strict=True):
             mixed = base_head(base) + context_head(tokens)
-            averaged = _average_weights(squared, radius) @ mixed
-            scaled = scale_by_distinctiveness(averaged, squared[:, :, rivals], rivals, radius)
+            averaged = _average_weights(points, radius) @ mixed
+            scaled = scale_by_distinctiveness(averaged, squared, rivals, radius)
             features.append(scaled.reshape(images.shape[0], *grid, -1))
         return tuple(features)
 
@@ -130,8 +130,7 @@ class CompactEncoder(nn.Module):
         """
         base, tokens, points = self._inputs(images, depth, intrinsics)
         inputs = torch.cat([base, tokens], dim=2)
-        squared = squared_distances(points, points)
-        return tuple(_average_weights(squared, radius) @ inputs for radius in self.radii), points
+        return tuple(_average_weights(points, radius) @ inputs for radius in self.radii), points
 
     def _inputs(self, images: Tensor, depth: Tensor, intrinsics: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, N, base) linear path, (B, N, width) context path, (B, N, 3) points in the camera frame."""
@@ -224,9 +223,17 @@ def _pool_tokens(tokens: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 @torch.no_grad()
-def _average_weights(squared: Tensor, radius: float) -> Tensor:
-    """(B, N, N) rows that sum to 1 and fall with (B, N, N) squared distances, as wide as the radius asks for."""
-    return torch.softmax(squared * (-0.5 / (_AVERAGE_PER_RADIUS * radius) ** 2), dim=2)
+def _average_weights(points: Tensor, radius: float) -> Tensor:
+    """(B, N, N) rows that sum to 1 and fall with the distances of (B, N, 3) points, as wide as the radius asks for.
+
+    softmax(-c |p - q|^2) over q is softmax(2c p q - c |q|^2), since |p|^2 is the same in a whole row: one product, and
+    no pass over all pairs.
+    """
+    factor = 0.5 / (_AVERAGE_PER_RADIUS * radius) ** 2
+    middle = points - points.mean(1, keepdim=True)
+    lengths = (middle**2).sum(2, keepdim=True)
+    left = torch.cat([2 * factor * middle, torch.full_like(lengths, -factor)], dim=2)
+    return torch.softmax(left @ torch.cat([middle, lengths], dim=2).transpose(1, 2), dim=2)
 
 
 @torch.no_grad()
