@@ -83,6 +83,19 @@ def test_a_damaged_model_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "as in the manifest" in rows["crossover-light"]
 
 
+def test_a_model_is_run_by_the_fastest_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    from xover_core.inference import available
+
+    everything = available.available_backends()
+    assert "run by onnxruntime on cpu in fp32: the fastest" in told()["locus-compact"]
+    only_torch = tuple(one for one in everything if one.name == "torch")
+    monkeypatch.setattr(available, "available_backends", lambda: only_torch)
+    assert "run by torch on cpu in fp32" in told()["locus-compact"]
+    monkeypatch.setattr(available, "available_backends", lambda: ())
+    assert "nothing here can run it; pip install onnxruntime" in told()["locus-compact"]
+    assert "run by OpenCV and NumPy" in told()["rootsift-pca64"]
+
+
 def test_without_a_gpu_tensorrt_is_not_loaded(tmp_path: Path) -> None:
     """Loading it where there is no GPU can end the process."""
     (tmp_path / "tensorrt.py").write_text("raise SystemExit('tensorrt was loaded')\n")

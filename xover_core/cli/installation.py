@@ -9,9 +9,13 @@ import platform
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import xover_core
-from xover_core.errors import BackendUnavailableError, ModelError
+from xover_core.errors import BackendUnavailableError, XoverError
+
+if TYPE_CHECKING:
+    from xover_core.inference.model_store import ModelEntry
 
 Rows = list[tuple[str, str]]
 """What is told, and what is said of it; a title has nothing said of it."""
@@ -29,6 +33,9 @@ OPTIONAL = {
     "open3d": "not used by xover itself; for looking at meshes and clouds",
     "rclpy": "no nodes; source ROS 2, or make env",
 }
+# kinds of models in the manifests, by what runs them
+_RUN_BY_SESSIONS = ("compact", "vit-locus")
+_RUN_WITHOUT_NETWORK = ("rootsift",)
 
 
 def installation_rows() -> Rows:
@@ -111,8 +118,28 @@ def _model_rows() -> Rows:
     for name, entry in model_entries().items():
         try:
             size_mb = len(load_weights(name)) / 1e6
-        except ModelError as error:
-            rows.append((f"  {name}", f"no: {error}"))
-            continue
-        rows.append((f"  {name}", f"{size_mb:.1f} MB, sha256 {entry.sha256[:16]} as in the manifest"))
+            found = f"{size_mb:.1f} MB, sha256 {entry.sha256[:16]} as in the manifest; {_runner(entry)}"
+        except XoverError as error:
+            found = f"no: {error}"
+        rows.append((f"  {name}", found))
     return rows
+
+
+def _runner(entry: ModelEntry) -> str:
+    """What runs a model here at default settings, and why."""
+    if entry.kind in _RUN_WITHOUT_NETWORK:
+        return "run by OpenCV and NumPy"
+    if entry.kind not in _RUN_BY_SESSIONS:
+        return "run by torch, which is all that its encoder knows"
+    from xover_core.inference.available import available_backends
+    from xover_core.inference.model_graphs import graphs_of
+    from xover_core.inference.model_store import load_export
+    from xover_core.inference.session_factory import ways_to_run
+
+    available = {one.name for one in available_backends() if one.available}
+    (graph,) = graphs_of(entry.name)
+    for way in ways_to_run(graph):
+        has_network = way.backend.startswith("torch") or load_export(graph.name, way.precision) is not None
+        if way.backend in available and has_network:
+            return f"run by {way.backend} on {way.device} in {way.precision}: {way.reason}"
+    return "nothing here can run it; pip install onnxruntime, or pip install 'xover[torch]'"

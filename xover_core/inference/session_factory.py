@@ -44,7 +44,7 @@ def make_session(
             make=partial(make_by, way, graph, settings, exported),
             is_extra=way.is_extra,
         )
-        for way in _ways(graph, settings, exported)
+        for way in ways_to_run(graph, settings, exported)
     ]
     return FirstThatWorks(graph, candidates)
 
@@ -60,8 +60,20 @@ def _named_way(settings: InferenceSettings) -> Way:
     )
 
 
-def _ways(graph: ModelGraph, settings: InferenceSettings, exported: Exported) -> list[Way]:
-    """All ways to run a network, fastest first: as measured on the CPU, and as libraries promise on a GPU."""
+def ways_to_run(
+    graph: ModelGraph, settings: InferenceSettings | None = None, exported: Exported = load_export
+) -> list[Way]:
+    """All ways to run a network, fastest first: as measured on the CPU, and as libraries promise on a GPU.
+
+    Args:
+        graph: of the network.
+        settings: whose device and precision count.
+        exported: finds exported files.
+
+    Raises:
+        BackendUnavailableError: the settings name a device that is not there.
+    """
+    settings = settings or InferenceSettings()
     device = pick_device(settings.device, find_cuda_devices())
     is_steady = set(graph.axes) <= _STEADY_AXES
     ways = []
