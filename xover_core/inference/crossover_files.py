@@ -101,11 +101,7 @@ class PublishedNetworks:
         Raises:
             ModelError: it is in no models folder.
         """
-        with find_published(SCENE_WEIGHTS).open("rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+        return file_checksum(find_published(SCENE_WEIGHTS))
 
     @cached_property
     def unified(self) -> CrossOver:
@@ -175,6 +171,15 @@ class WordPieceTokenizer:
         """Ids with the start token before and the end token behind."""
         ids: list[int] = self._tokenizer.encode(text).ids
         return ids
+
+
+def file_checksum(path: Path) -> str:
+    """sha256 of a file of any size."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def find_published(file: str) -> Path:

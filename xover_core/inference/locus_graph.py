@@ -102,7 +102,7 @@ def make_locus_graph(
             TensorSpec(name=output_name(radius), dtype="float32", shape=(BATCH, axes.count, feature_dim))
             for radius in radii
         ),
-        examples=partial(_examples, axes),
+        examples=partial(picture_examples, axes),
         weights_sha256=weights_sha256,
         tolerance=_TOLERANCE,
         axes=axes.lengths,
@@ -125,7 +125,7 @@ def patch_size_of(graph: ModelGraph) -> int:
     return int(str(graph.inputs[0].shape[2]).partition("*")[0])
 
 
-def _examples(axes: PatchAxes) -> Iterator[Arrays]:
+def picture_examples(axes: PatchAxes) -> Iterator[Arrays]:
     """Noise and smooth pictures; two and one."""
     random = np.random.default_rng(0)
     for rows, cols in axes.example_grids(_EXAMPLE_GRIDS):

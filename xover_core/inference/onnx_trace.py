@@ -66,6 +66,7 @@ def trace_graph(graph: ModelGraph, module: nn.Module) -> Any:
                 program,
                 dynamo=True,
                 verbose=False,
+                optimize=False,  # see _fold_constants
                 opset_version=OPSET,
                 input_names=[spec.name for spec in graph.inputs],
                 output_names=[spec.name for spec in graph.outputs],
@@ -78,6 +79,7 @@ def trace_graph(graph: ModelGraph, module: nn.Module) -> Any:
             ) from error
     if converted is None:
         raise ModelError(f"network {graph.name}: torch gave no ONNX model; try another version of torch.")
+    _fold_constants(converted.model)
     model = converted.model_proto
     _name_axes(model.graph.input, graph.inputs)
     _name_axes(model.graph.output, graph.outputs)
@@ -92,6 +94,25 @@ def part_of(node: Any) -> str:
             scopes = [str(scope) for scope in ast.literal_eval(entry.value)]
             return scopes[-2] if len(scopes) > 1 else ""
     return ""
+
+
+def _fold_constants(model: Any) -> None:
+    """Compute what does not depend on inputs; the numbers of an `onnx_ir.Model` become weights.
+
+    Not by torch's own optimisation, whose rules (of onnxscript 0.7) take a sum with 1e-10 for one with 0: so an epsilon
+    under a root was lost.
+    """
+    import onnxscript.optimizer
+    from onnx_ir.passes import Sequential, common
+
+    onnxscript.optimizer.fold_constants(model, onnx_shape_inference=True)
+    Sequential(
+        common.RemoveUnusedNodesPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.DeduplicateInitializersPass(),
+        common.CommonSubexpressionEliminationPass(),
+        common.RemoveUnusedNodesPass(),
+    )(model)
 
 
 def _changing_axes(spec: TensorSpec, lengths: Mapping[str, Any]) -> dict[int, Any]:

@@ -6,8 +6,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xover_core.networks.bert_text_encoder import BertTextEncoder
 from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.networks.multi_radius_encoder import MultiRadiusEncoderNetwork
+from xover_core.networks.vit_backbone import VitBackbone
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -43,3 +45,30 @@ class LocusForm(nn.Module):
         """(B, 3, H, W) RGB in [0, 1] to (B, N, D) for each radius."""
         features: tuple[Tensor, ...] = self.network((image - self.mean) / self.std)
         return tuple(one.flatten(1, 2) for one in features)
+
+
+class ValuesForm(nn.Module):
+    """CrossOver's features of pictures: the class token, and the mean of the patches."""
+
+    def __init__(self, network: VitBackbone) -> None:
+        """Use a backbone."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, 3, H, W), normalised with ImageNet's mean and deviation, to (B, C) and (B, C)."""
+        values = self.network.values(image)
+        return values[:, 0], values[:, 1:].mean(1)
+
+
+class TokensForm(nn.Module):
+    """CrossOver's features of texts."""
+
+    def __init__(self, network: BertTextEncoder) -> None:
+        """Use an encoder."""
+        super().__init__()
+        self.network = network
+
+    def forward(self, ids: Tensor, mask: Tensor) -> tuple[Tensor]:
+        """(B, T) ids and (B, T) bool to (B, C)."""
+        return (self.network(ids, mask),)

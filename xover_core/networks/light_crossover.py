@@ -130,6 +130,10 @@ class LightCrossover(nn.Module):
         shape = num_scenes, views.shape[1]
         mean = views.new_zeros(shape).scatter_reduce(0, index, views, "mean", include_self=False)
         largest = views.new_zeros(shape).scatter_reduce(0, index, views, "amax", include_self=False)
+        return self.embed_pooled_views(mean, largest, layouts)
+
+    def embed_pooled_views(self, mean: Tensor, largest: Tensor, layouts: Tensor | None = None) -> Tensor:
+        """(B, E) means and largest values over the views of each scene, and signatures, to (B, out_dim)."""
         learned = self.shape.view_dim
         head: Tensor = self.view_head(torch.cat([mean[:, :learned], largest[:, :learned]], dim=1))
         return self._join(head, colors=mean[:, learned:], layouts=layouts)
@@ -159,7 +163,7 @@ class LightCrossover(nn.Module):
             SceneModality.TEXT: self.object_text(objects.words),
         }
         features = {m: _spread(values, masks[m]) for m, values in rows.items()}
-        locations = dict.fromkeys(self.objects.shape.located, _centred(objects.locations, masks))
+        locations = dict.fromkeys(self.objects.shape.located, centred_locations(objects.locations, masks))
         embedded: dict[SceneModality, Tensor] = self.objects(features, locations, masks)
         return embedded
 
@@ -167,6 +171,10 @@ class LightCrossover(nn.Module):
         """F_S: means of (B, K, out_dim) over the objects of each modality, fused, to (B, out_dim)."""
         means = torch.stack([masked_mean(embeddings[m], masks[m]) for m in OBJECT_MODALITIES], dim=1)
         present = torch.stack([masks[m].any(dim=1) for m in OBJECT_MODALITIES], dim=1)
+        return self.fuse_means(means, present)
+
+    def fuse_means(self, means: Tensor, present: Tensor) -> Tensor:
+        """F_S after the means: (B, M, out_dim) of each modality and (B, M) bool whether it is there to (B, out_dim)."""
         return self._join(self.objects_head(self.fusion(means, present)))
 
     def _join(self, head: Tensor, *, colors: Tensor | None = None, layouts: Tensor | None = None) -> Tensor:
@@ -201,7 +209,7 @@ def _spread(rows: Tensor, mask: Tensor) -> Tensor:
     return spread.masked_scatter(mask[..., None], rows)
 
 
-def _centred(locations: Tensor, masks: Mapping[SceneModality, Tensor]) -> Tensor:
+def centred_locations(locations: Tensor, masks: Mapping[SceneModality, Tensor]) -> Tensor:
     """(B, K, 6) with the middle of the objects as origin on the floor plane: a scene's frame may lie anywhere."""
     known = torch.stack(list(masks.values())).any(dim=0)
     middle = masked_mean(locations[..., :2], known)[:, None]
