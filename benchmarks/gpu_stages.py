@@ -14,9 +14,9 @@ from timing import WARM_UP, Times, latency, time_in_turns
 from xover_core.config import InferenceSettings, MatchingSettings
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.inference.device_session import DeviceSession
+from xover_core.inference.frame_upload import FrameUpload
 from xover_core.inference.locus_graph import locus_graph_of
 from xover_core.inference.picture_session import prepare_picture
-from xover_core.inference.picture_upload import PictureUpload
 from xover_core.inference.session_factory import make_session
 from xover_core.localization.keyframe_store import StoredView, make_stored_view
 from xover_core.localization.matching_products import FloatMatchingProducts
@@ -38,9 +38,9 @@ def wait_for(device: str) -> None:
 
 def measure_upload(frame: RgbdFrame, size: tuple[int, int], device: str, rounds: int) -> Iterator[Measurement]:
     """A picture's bytes to the device and resized there, beside the processor that resizes it and copies floats."""
-    upload = PictureUpload((frame.rgb.shape[0], frame.rgb.shape[1]), size, device)
+    upload = FrameUpload((frame.rgb.shape[0], frame.rgb.shape[1]), size, device)
     calls = {
-        "bytes": lambda: upload.prepare(frame.rgb),
+        "bytes": lambda: upload.prepare_picture(frame.rgb),
         "floats": lambda: torch.from_numpy(prepare_picture(frame.rgb, size)).to(device),
     }
     times = time_in_turns({name: _and_wait(call, device) for name, call in calls.items()}, rounds)

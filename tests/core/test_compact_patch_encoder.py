@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,11 +12,14 @@ import pytest
 from box_room import look_at, room_frame
 from picture_frames import picture_frame
 
-from xover_core.config import EncoderSettings
-from xover_core.encoders.compact_encoder import CompactPatchEncoder
+from xover_core.config import EncoderSettings, InferenceSettings
+from xover_core.encoders.compact_encoder import CompactPatchEncoder, resize_depth
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import SiteFittable
+from xover_core.encoders.patch_grid import make_patch_grid, resize_to_grid
 from xover_core.geometry.camera import resize_intrinsics
+from xover_core.inference.device_descriptors import DeviceDescriptors
+from xover_core.inference.frame_upload import FrameUpload
 from xover_core.landmark_map.keyframe_frame import keyframe_frame
 from xover_core.types import CameraIntrinsics, Keyframe, RgbdFrame
 
@@ -24,6 +28,8 @@ HEIGHT = 120
 CAMERA = CameraIntrinsics(fx=120.0, fy=120.0, cx=79.5, cy=59.5, width=160, height=120)
 # Cosine of a patch before and after resizing by 2.5 and back, or JPEG: small windows lose their finest texture.
 MIN_RESIZED_COSINE = 0.9
+# Cosine of a patch of the same picture rounded to bytes or not.
+MIN_ROUNDED_COSINE = 0.99
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +99,7 @@ def test_depth_is_never_averaged_over_an_edge(frame):
     seen = []
 
     class Recorder:
-        radii, descriptor_dim = (0.2,), 4
+        radii, descriptor_dim, on_device = (0.2,), 4, SimpleNamespace(is_possible=False)
 
         def run(self, image, depth, intrinsics):
             seen.append((image, depth, intrinsics))
@@ -135,3 +141,42 @@ def test_checksum_tells_apart_what_changes_the_output(encoder, monkeypatch):
     assert encoder.model.checksum != other_height.model.checksum
     again = make_encoder(EncoderSettings(model=MODEL, image_height=HEIGHT))
     assert encoder.model == again.model
+
+
+def test_frames_that_stay_on_the_device_are_described_alike(encoder, frame):
+    by_torch = make_encoder(
+        EncoderSettings(model=MODEL, image_height=HEIGHT), inference=InferenceSettings(backend="torch", device="cpu")
+    )
+    size = (333, 250)
+    large = RgbdFrame(
+        stamp_ns=0,
+        rgb=cv2.resize(frame.rgb, size, interpolation=cv2.INTER_CUBIC),
+        depth=cv2.resize(frame.depth, size, interpolation=cv2.INTER_NEAREST),
+        intrinsics=resize_intrinsics(CAMERA, *size),
+    )
+    odd = large.depth.copy()
+    odd[40:60, 30:90], odd[100:110] = np.nan, 60.0
+    for one in (frame, large, dataclasses.replace(large, depth=None), dataclasses.replace(large, depth=odd)):
+        there, here = by_torch.encode(one), encoder.encode(one)
+        assert isinstance(there.descriptors, DeviceDescriptors)
+        assert there.grid_shape == here.grid_shape
+        # OpenCV rounds the resized picture to bytes
+        assert min(median_cosine(there, here)) > MIN_ROUNDED_COSINE
+        np.testing.assert_array_equal(there.finest, by_torch.encode(one).finest)
+
+
+def test_a_frame_goes_to_the_device_as_it_is(frame):
+    upload = FrameUpload((120, 160), (64, 88), "cpu")
+    camera = np.array([50.0, 51.0, 43.5, 31.5], np.float32)
+    image, depth, intrinsics = upload.prepare_frame(frame.rgb, frame.depth, camera)
+    grid = make_patch_grid(160, 120, 64)
+    assert grid.working_size == (88, 64)
+    np.testing.assert_array_equal(depth[0].numpy(), resize_depth(frame.depth, grid))
+    np.testing.assert_array_equal(intrinsics.numpy(), camera[None])
+    expected = resize_to_grid(frame.rgb, grid).transpose(2, 0, 1)
+    assert np.abs(255 * image[0].numpy() - expected).max() < 0.51
+    # the next frame takes the place of what was uploaded, not of what was made of it
+    upload.prepare_frame(255 - frame.rgb, None, 2 * camera)
+    np.testing.assert_array_equal(intrinsics.numpy(), camera[None])
+    np.testing.assert_array_equal(depth[0].numpy(), resize_depth(frame.depth, grid))
+    assert not upload.prepare_frame(frame.rgb, None, camera)[1].any()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,16 +57,26 @@ class CompactPatchEncoder:
     def encode(self, frame: RgbdFrame) -> PatchFeatures:
         """See `PatchEncoder.encode`."""
         grid = self._grid(frame.intrinsics)
-        image = resize_to_grid(frame.rgb, grid).transpose(2, 0, 1)[None] * np.float32(1 / 255)
-        camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
-        descriptors = self._session.run(
-            np.ascontiguousarray(image, np.float32),
-            resize_depth(frame.depth, grid)[None],
-            np.array([[camera.fx, camera.fy, camera.cx, camera.cy]], np.float32),
-        )
+        small = resize_intrinsics(frame.intrinsics, *grid.working_size)
+        camera = np.array([small.fx, small.fy, small.cx, small.cy], np.float32)
         return PatchFeatures(
-            grid_shape=grid.grid_shape, keypoints_px=grid.keypoints_px, descriptors=(descriptors[self._scale],)
+            grid_shape=grid.grid_shape,
+            keypoints_px=grid.keypoints_px,
+            descriptors=self._describe(frame, grid, camera)[self._scale : self._scale + 1],
         )
+
+    def _describe(self, frame: RgbdFrame, grid: PatchGrid, camera: Float32Array) -> Sequence[Float32Array]:
+        """Features for each radius of the session."""
+        on_device = self._session.on_device
+        if not on_device.is_possible:
+            image = resize_to_grid(frame.rgb, grid).transpose(2, 0, 1)[None] * np.float32(1 / 255)
+            found = self._session.run(
+                np.ascontiguousarray(image, np.float32), resize_depth(frame.depth, grid)[None], camera[None]
+            )
+            # what runs the network may be sure only now, and from then on all frames go the same way
+            if not on_device.is_possible:
+                return found
+        return on_device.run_frame(frame.rgb, frame.depth, camera, grid.working_size[::-1])
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
         """The grid for images of this size, made once for each."""

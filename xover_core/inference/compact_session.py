@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from xover_core.config import InferenceSettings
 from xover_core.errors import ModelError
 from xover_core.inference.compact_graph import INPUT_NAMES, OUTPUT_PREFIX, OUTPUT_SUFFIX, compact_graph_of
+from xover_core.inference.device_frames import DeviceFrames
 from xover_core.inference.graph_outputs import select_outputs
 from xover_core.inference.model_store import model_entry
 from xover_core.inference.session import Session, SessionInfo
@@ -21,6 +22,7 @@ class CompactSession:
     def __init__(self, session: Session) -> None:
         """Use what runs the network, or a part of it with some of its outputs."""
         self._session = session
+        self._on_device = DeviceFrames(session)
         self._radii = tuple(_radius_of(spec.name) for spec in session.outputs)
 
     @property
@@ -37,6 +39,11 @@ class CompactSession:
     def descriptor_dim(self) -> int:
         """D."""
         return int(self._session.outputs[0].shape[-1])
+
+    @property
+    def on_device(self) -> DeviceFrames:
+        """The way for frames that are not prepared, where what runs the network keeps tensors on its device."""
+        return self._on_device
 
     def run(self, image: Float32Array, depth: Float32Array, intrinsics: Float32Array) -> tuple[Float32Array, ...]:
         """Describe all patches of a frame.

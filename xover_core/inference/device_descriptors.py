@@ -40,11 +40,11 @@ class DeviceDescriptors(Sequence[Float32Array]):
     def __getitem__(self, index: int) -> Float32Array: ...
 
     @overload
-    def __getitem__(self, index: slice) -> tuple[Float32Array, ...]: ...
+    def __getitem__(self, index: slice) -> DeviceDescriptors: ...
 
-    def __getitem__(self, index: int | slice) -> Float32Array | tuple[Float32Array, ...]:
+    def __getitem__(self, index: int | slice) -> Float32Array | DeviceDescriptors:
         if isinstance(index, slice):
-            return tuple(self._array(i) for i in range(*index.indices(len(self))))
+            return DeviceDescriptors(self._tensors[index])
         return self._array(range(len(self))[index])
 
     def _array(self, index: int) -> Float32Array:

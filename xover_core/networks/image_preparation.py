@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera's bytes -> the picture that a network expects, on the device: one upload of bytes for a frame.
+"""A camera's frame -> what a network expects, on the device.
 
-Resizing is two matrix products with weights that are made once. They are those of OpenCV (`INTER_AREA` when shrinking,
-`INTER_LINEAR` when enlarging), without its rounding to bytes.
+Resizing a picture is two matrix products with weights that are made once. They are those of OpenCV (`INTER_AREA` when
+shrinking, `INTER_LINEAR` when enlarging), without its rounding to bytes.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from xover_core.types import Float32Array
@@ -41,6 +42,38 @@ class ImagePreparation(nn.Module):
         """(B, H, W, 3) uint8 to (B, 3, h, w) float32 in [0, 1]."""
         images = rgb.permute(0, 3, 1, 2).float() / _WHITE
         return self.rows @ images @ self.columns if self._is_resized else images
+
+
+class DepthPreparation(nn.Module):
+    """Resizes depth by nearest sample: an average across an edge would be a reading where there is nothing."""
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, full_size: Size, size: Size, max_depth: float) -> None:
+        """Find the samples.
+
+        Args:
+            full_size: (height, width) of the depth, px.
+            size: (height, width) that the network expects, px.
+            max_depth: what a camera says beyond is no reading, m.
+        """
+        super().__init__()
+        self._max_depth = max_depth
+        for name, length, full in zip(("rows", "columns"), size, full_size, strict=True):
+            self.register_buffer(name, torch.from_numpy(nearest_pixels(length, full)), persistent=False)
+
+    def forward(self, depth: Tensor) -> Tensor:
+        """(B, H, W) to (B, h, w) metres, 0 without reading."""
+        nearest = depth[:, self.rows[:, None], self.columns[None, :]]
+        # a comparison with NaN is false
+        return torch.where((nearest > 0) & (nearest <= self._max_depth), nearest, 0.0)
+
+
+def nearest_pixels(length: int, full_length: int) -> NDArray[np.intp]:
+    """(length,) the pixel of a full side that lies nearest to each pixel of the resized one."""
+    position = (np.arange(length) + 0.5) * (full_length / length) - 0.5
+    return np.asarray(np.clip(np.rint(position), 0, full_length - 1), np.intp)
 
 
 def resize_weights(length: int, full_length: int) -> Float32Array:
