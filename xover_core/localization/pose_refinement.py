@@ -43,6 +43,8 @@ PIXEL_SIGMA = 2.0
 CORRELATED_RESIDUALS = 10.0
 MIN_STD_M = 0.01
 MIN_STD_RAD = 0.005
+# Points of a leaf of the search tree.
+_LEAF_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +108,9 @@ def make_surface(views: Sequence[StoredView]) -> LocalSurface:
     points = np.concatenate([view.points_map for view in views])
     normals = np.concatenate([view.normals_map for view in views])
     known = np.isfinite(normals[:, 0]) & np.isfinite(points[:, 0])
-    return LocalSurface(points_map=points[known], normals_map=normals[known], tree=cKDTree(points[known]))
+    # a few searches do not make up for the time that a better tree takes to build
+    tree = cKDTree(points[known], balanced_tree=False, compact_nodes=False, leafsize=_LEAF_SIZE)
+    return LocalSurface(points_map=points[known], normals_map=normals[known], tree=tree)
 
 
 def refine_with_depth(
