@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from environment import find_gpu
 from made_up_inputs import HEIGHT, make_frame
 from measurement import Measurement, NotMeasured, Row
-from network_runs import BASELINE, WAYS, export_here, memory_here, time_here, times_of
+from network_runs import BASELINE, WAYS, export_here, memory_here, shipped_here, time_here, times_of
 from own_process import run_apart
 from section import Effort, run_section
 from timing import Times, latency, time_in_turns
@@ -30,9 +30,12 @@ from xover_core.encoders.factory import ENCODER_KINDS, make_encoder
 from xover_core.errors import ModelError
 from xover_core.inference.model_graphs import graphs_of
 from xover_core.inference.model_store import model_entries
+from xover_core.inference.session import PRECISIONS
 
 FILES, MEMORY = "exported files", "memory of a process with one network"
-WEIGHT_FREE = "rootsift-pca64"
+WEIGHT_FREE, COMPILED = "rootsift-pca64", "torch-compiled"
+EVERY_FRAME = ("locus-compact", "crossover-light.views")
+"""Networks that the localizer runs for each frame."""
 Reasons = dict[tuple[str, str, str], str]
 """(network, device, way) -> why it was not measured."""
 
@@ -41,21 +44,18 @@ def measure(args: argparse.Namespace) -> Iterator[Row]:
     """All networks, then all encoders."""
     models = args.models or [name for name in model_entries() if is_network(name)]
     with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
-        exports = {model: run_apart(export_here, model=model, folder=folder) for model in models}
+        graphs: list[tuple[str, str]] = []
         for model in models:
-            yield from rows_of_files(exports[model])
+            for graph, sizes in run_apart(shipped_here, model=model).items():
+                graphs.append((model, graph))
+                yield from measure_files(model, graph, sizes, folder, args.effort)
         reasons: Reasons = {}
         for device, threads in places(args.threads):
-            for model in models:
-                for graph in exports[model]:
-                    yield from measure_network(model, graph, device, threads, folder, args.effort, reasons)
-        for model in models:
-            for graph in exports[model]:
-                yield from measure_memory(model, graph, folder, reasons)
-    # the same for most networks: the first one says it
-    firsts = {(device, way): reason for (_, device, way), reason in reversed(reasons.items())}
-    for (device, way), reason in firsts.items():
-        yield NotMeasured(area=f"networks, {device}", name=way, reason=reason)
+            for model, graph in graphs:
+                yield from measure_network(model, graph, device, threads, folder, args.effort, reasons)
+        for model, graph in chosen_for_memory(graphs, args.effort):
+            yield from measure_memory(model, graph, folder, reasons)
+    yield from rows_of_reasons(reasons, len(graphs))
     yield from measure_encoders(args.threads, args.effort)
 
 
@@ -72,44 +72,88 @@ def places(threads: list[int]) -> list[tuple[str, int]]:
     return [("cpu", number) for number in threads] + ([("cuda:0", 1)] if find_gpu() else [])
 
 
-def rows_of_files(exports: Mapping[str, Mapping[str, int | str]]) -> Iterator[Row]:
-    """Sizes beside float32."""
-    for graph, sizes in exports.items():
-        for precision, size in sizes.items():
-            name = f"{graph}, {precision}"
+def measure_files(model: str, graph: str, shipped: Mapping[str, int], folder: str, effort: Effort) -> Iterator[Row]:
+    """Sizes of exported files beside float32; those that are not shipped are made, as far as there is time for it."""
+    sizes = dict(shipped)
+    for precision in precisions_of(graph, effort):
+        if precision not in sizes:
+            size = _export(model, graph, precision, folder)
             if isinstance(size, str):
-                yield NotMeasured(area=FILES, name=name, reason=size)
-            elif isinstance(sizes["fp32"], int) and precision != "fp32":
-                yield Measurement(
-                    area=FILES, name=name, value=size / 1e6, unit="MB",
-                    baseline="fp32", baseline_value=sizes["fp32"] / 1e6,
-                )  # fmt: skip
+                yield NotMeasured(area=FILES, name=f"{graph}, {precision}", reason=size)
+            else:
+                sizes[precision] = size
+    for precision in sorted(set(sizes) - {"fp32"}):
+        if "fp32" in sizes:
+            yield Measurement(
+                area=FILES, name=graph, variant=precision, value=sizes[precision] / 1e6, unit="MB",
+                baseline="fp32", baseline_value=sizes["fp32"] / 1e6,
+            )  # fmt: skip
+
+
+def _export(model: str, graph: str, precision: str, folder: str) -> int | str:
+    """Bytes, or why there is no file; a library may end its process."""
+    try:
+        found: int | str = run_apart(export_here, model=model, graph=graph, precision=precision, folder=folder)
+    except ChildProcessError as error:
+        return str(error)
+    return found
+
+
+def precisions_of(graph: str, effort: Effort) -> Sequence[str]:
+    """In what to export a network that is not shipped so; an export takes some ten seconds."""
+    if effort is Effort.FULL or (effort is Effort.NORMAL and graph in EVERY_FRAME):
+        return PRECISIONS
+    return PRECISIONS[:1] if effort is Effort.NORMAL else ()
 
 
 def measure_network(
     model: str, graph: str, device: str, threads: int, folder: str, effort: Effort, reasons: Reasons
 ) -> Iterator[Row]:
-    """One network on all backends; why some did not run goes to `reasons`."""
+    """One network in all ways; why some did not run goes to `reasons`."""
     area = f"networks, {device}, {count(threads)}" if device == "cpu" else f"networks, {device}"
     settings: dict[str, Any] = {"model": model, "graph": graph, "device": device, "folder": folder}
+    settings |= {"num_threads": threads, "rounds": effort.pick(5, 20, 100), "ways": ways_of(graph, device, effort)}
     try:
-        answer = run_apart(time_here, threads=threads, num_threads=threads, rounds=effort.pick(5, 20, 100), **settings)
+        answer = run_apart(time_here, threads=threads, **settings)
     except ChildProcessError as error:
         # a library that ends its process shall not end the others
         yield NotMeasured(area=area, name=graph, reason=str(error))
         return
     reasons |= {(graph, device, way): reason for way, reason in answer["reasons"].items()}
     times = times_of(answer)
-    for way, own in times.items():
-        if way != BASELINE:
-            yield latency(area, f"{graph}, {way}, p50", own, "torch eager", times[BASELINE])
-            yield latency(area, f"{graph}, {way}, p95", own, "torch eager", times[BASELINE], percent=95)
+    baseline = times.pop(BASELINE)
+    for percent in (50, 95):
+        for way, own in times.items():
+            yield latency(
+                f"{area}, p{percent}", graph, own, "torch eager", baseline, percent=percent, variant=way
+            )  # fmt: skip
+
+
+def ways_of(graph: str, device: str, effort: Effort) -> list[str]:
+    """What to try: on the CPU, compiling takes a minute for each network."""
+    with_compiled = device != "cpu" or effort is Effort.FULL or (effort is Effort.NORMAL and graph in EVERY_FRAME)
+    return [way for way in WAYS if with_compiled or not way.startswith(COMPILED)]
+
+
+def rows_of_reasons(reasons: Reasons, num_networks: int) -> Iterator[Row]:
+    """One for each device and way: what is said of the first network that could not be run so."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for (_, device, way), reason in reasons.items():
+        found.setdefault((device, way), []).append(reason)
+    for (device, way), told in found.items():
+        which = f"{way}, {len(told)} of {num_networks} networks" if len(told) < num_networks else way
+        yield NotMeasured(area=f"networks, {device}", name=which, reason=told[0])
+
+
+def chosen_for_memory(graphs: Sequence[tuple[str, str]], effort: Effort) -> list[tuple[str, str]]:
+    """Networks whose memory is measured, with their models: those of each frame, or all."""
+    return [(model, graph) for model, graph in graphs if effort is Effort.FULL or graph in EVERY_FRAME]
 
 
 def measure_memory(model: str, graph: str, folder: str, reasons: Reasons) -> Iterator[Row]:
     """A process for each backend that could run the network."""
     peaks: dict[str, float] = {}
-    for way in WAYS:
+    for way in ways_of(graph, "cpu", Effort.QUICK):
         if (graph, "cpu", way) not in reasons:
             found = run_apart(memory_here, model=model, graph=graph, way=way, device="cpu", folder=folder)
             if not isinstance(found, str):
@@ -117,7 +161,7 @@ def measure_memory(model: str, graph: str, folder: str, reasons: Reasons) -> Ite
     for way, peak in peaks.items():
         if way != BASELINE:
             yield Measurement(
-                area=MEMORY, name=f"{graph}, {way}", value=peak, unit="MB",
+                area=MEMORY, name=graph, variant=way, value=peak, unit="MB",
                 baseline="torch eager", baseline_value=peaks[BASELINE],
             )  # fmt: skip
 

@@ -32,6 +32,7 @@ class Measurement:
     Attributes:
         area: what it is about, such as `localizer step`; rows of an area stand together in tables.
         name: of what was measured.
+        variant: which of several ways to do it; where there are some, tables have a column for each.
         value: finite.
         unit: of `value` and `baseline_value`, such as `ms`, `MB`, `frames/s`.
         baseline: what it is compared with, in a few words.
@@ -49,6 +50,7 @@ class Measurement:
     baseline: str
     baseline_value: float
     note: str = ""
+    variant: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.value) and math.isfinite(self.baseline_value)):

@@ -3,62 +3,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from own_process import peak_memory_mb
 from timing import Times, time_in_turns
 
 from xover_core.config import InferenceSettings
 from xover_core.errors import XoverError
-from xover_core.inference.graph_axes import BATCH
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.model_graphs import graphs_of
 from xover_core.inference.model_store import load_export
-from xover_core.inference.session import BACKENDS, PRECISIONS, Arrays, Session
+from xover_core.inference.session import BACKENDS, PRECISIONS, Session
 from xover_core.inference.session_factory import make_session
 
-SIZE = (240, 320)
-"""(height, width) of pictures, px."""
+USUAL = {
+    **{"rows": 30, "cols": 40, "views": 10, "height": 112, "width": 112},
+    **{"words": 21, "grams": 12, "objects": 20, "points": 512},
+}
+"""Lengths of axes that may change: a picture of 320x240, views of a room, a sentence; of others one."""
 BASELINE = "torch fp32"
 WAYS = {f"{backend} {precision}": (backend, precision) for backend in BACKENDS for precision in PRECISIONS}
 """Backends and precisions by what tables call them."""
 Answer = dict[str, object]
 
 
-def export_here(model: str, folder: str) -> dict[str, dict[str, int | str]]:
-    """Export what is not shipped into a folder.
-
-    Returns:
-        Graph -> precision -> bytes of the file, or why there is none.
-    """
-    return {graph.name: {one: _export(graph, one, Path(folder)) for one in PRECISIONS} for graph in graphs_of(model)}
+def shipped_here(model: str) -> dict[str, dict[str, int]]:
+    """Network of a model -> precision -> bytes of the exported file that is shipped."""
+    found = {graph.name: {one: load_export(graph.name, one) for one in PRECISIONS} for graph in graphs_of(model)}
+    return {name: {one: len(file) for one, file in files.items() if file is not None} for name, files in found.items()}
 
 
-def _export(graph: ModelGraph, precision: str, folder: Path) -> int | str:
-    """Bytes of an exported file, which is made where none is shipped, or why there is none."""
+def export_here(model: str, graph: str, precision: str, folder: str) -> int | str:
+    """Export a network into a folder; gives bytes, or why it cannot be."""
+    from xover_core.inference.onnx_export import export_graph
+
     try:
-        shipped = load_export(graph.name, precision)
-        if shipped is not None:
-            return len(shipped)
-        from xover_core.inference.onnx_export import export_graph
-
-        return export_graph(graph, _file_of(Path(folder), graph.name, precision), precision=precision).num_bytes
+        path = _file_of(Path(folder), graph, precision)
+        return export_graph(find_network(model, graph), path, precision=precision).num_bytes
     except XoverError as error:
         return str(error)
 
 
-def time_here(model: str, graph: str, device: str, num_threads: int, rounds: int, folder: str) -> Answer:
-    """Time a network on all backends in turns, in this process.
+def time_here(
+    model: str, graph: str, device: str, num_threads: int, rounds: int, ways: list[str], folder: str
+) -> Answer:
+    """Time a network in several ways in turns, in this process.
 
     Returns:
         `times`: way -> [wall-clock ms, processor ms] of each call; `reasons`: way -> why it was not measured.
     """
-    network, inputs = _network(model, graph)
+    network = find_network(model, graph)
+    inputs = usual_inputs(network)
     sessions: dict[str, Session] = {}
     reasons: dict[str, str] = {}
-    for way in WAYS:
+    for way in ways:
         try:
             session = open_session(network, way, device, num_threads, Path(folder))
             # some fail at the first inputs only, and some compile then
@@ -73,7 +77,8 @@ def time_here(model: str, graph: str, device: str, num_threads: int, rounds: int
 
 def memory_here(model: str, graph: str, way: str, device: str, folder: str) -> float | str:
     """Most memory of this process, MB, after it loaded a network and ran it; or why it could not."""
-    network, inputs = _network(model, graph)
+    network = find_network(model, graph)
+    inputs = usual_inputs(network)
     try:
         session = open_session(network, way, device, 1, Path(folder))
         for _ in range(3):
@@ -101,19 +106,28 @@ def times_of(answer: Answer) -> dict[str, Times]:
     return {way: Times(tuple(wall), tuple(processor)) for way, (wall, processor) in times.items()}
 
 
-def _network(model: str, name: str) -> tuple[ModelGraph, Arrays]:
-    """A network for inputs of any size, and the usual ones: one picture of 320x240, one text, ..."""
-    graph = next(one for one in graphs_of(model) if one.name == name)
-    fixed = next(one for one in graphs_of(model, SIZE) if one.name == name)
-    return graph, min(fixed.examples(), key=partial(_preference, fixed))
+def find_network(model: str, name: str) -> ModelGraph:
+    """A network of a model, for inputs of any size."""
+    return next(graph for graph in graphs_of(model) if graph.name == name)
 
 
-def _preference(graph: ModelGraph, inputs: Arrays) -> tuple[int, int]:
-    """Few things at once come first, then those that are large."""
-    batches = [
-        inputs[spec.name].shape[spec.shape.index(BATCH)] for spec in graph.inputs if BATCH in spec.shape
-    ]  # fmt: skip
-    return max(batches, default=1), -sum(array.size for array in inputs.values())
+def usual_inputs(graph: ModelGraph) -> dict[str, NDArray[Any]]:
+    """Inputs of usual lengths with the numbers of the first example over and over."""
+    example = next(graph.examples())
+    return {spec.name: _resized(example[spec.name], [_length(axis) for axis in spec.shape]) for spec in graph.inputs}
+
+
+def _length(axis: int | str) -> int:
+    """Of an axis: a number, a name, or a product of them such as `8*rows`."""
+    if isinstance(axis, int):
+        return axis
+    return math.prod(int(factor) if factor.isdigit() else USUAL.get(factor, 1) for factor in axis.split("*"))
+
+
+def _resized(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
+    """The same numbers over and over; of ids, those that are not padding."""
+    values = array[array > 0] if np.issubdtype(array.dtype, np.integer) else array
+    return np.ascontiguousarray(np.resize(values, shape))
 
 
 def _find_export(folder: Path, graph: str, precision: str) -> bytes | None:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +16,7 @@ from tables import by_area, describe_environment
 NETWORKS, STEP = "networks, ", "localizer step"
 """Areas that are drawn begin so; each is a panel."""
 MEDIAN = ", p50"
+"""Areas or names of medians end so."""
 _COLORS = ("#1f4e9a", "#e0a030", "#1f7a3f", "#c62828", "#7b5ea7", "#5b6b7f", "#2aa0a4", "#8c564b", "#d475a5")
 _BASELINE = "#b4bbc6"
 _DPI = 130
@@ -24,24 +24,24 @@ _WIDTH, _BAR, _AROUND = 12.0, 0.2, 1.6
 
 
 def draw_backends(run: BenchRun) -> bytes:
-    """For each network a bar for each backend: its median latency as a multiple of torch's; empty without numbers.
-
-    Names of these measurements are `network, backend and precision, p50`.
-    """
-    areas = _medians(run, NETWORKS)
+    """For each network a bar for each backend: its median latency as a multiple of torch's; empty without numbers."""
+    areas = {
+        area: found
+        for area, found in by_area(run.sections).items()
+        if area.startswith(NETWORKS) and area.endswith(MEDIAN)
+    }
     if not areas:
         return b""
-    labels = list(dict.fromkeys(m.name.split(", ")[1] for found in areas.values() for m in found))
+    labels = list(dict.fromkeys(m.variant for found in areas.values() for m in found))
     colors = {label: _COLORS[number % len(_COLORS)] for number, label in enumerate(labels)}
-    networks = list(dict.fromkeys(m.name.split(", ")[0] for found in areas.values() for m in found))
+    networks = list(dict.fromkeys(m.name for found in areas.values() for m in found))
     figure = Figure(figsize=(_WIDTH, _AROUND + _BAR * len(networks) * (len(labels) + 1)), layout="constrained")
     panels = figure.subplots(1, len(areas), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (area, found) in zip(panels, areas.items(), strict=True):
         for measurement in found:
-            network, label, _ = measurement.name.split(", ")
-            y = networks.index(network) * (len(labels) + 1) + labels.index(label)
-            _draw_ratio(axes, y, measurement, colors[label])
-        axes.set_title(area, fontsize=10)
+            y = networks.index(measurement.name) * (len(labels) + 1) + labels.index(measurement.variant)
+            _draw_ratio(axes, y, measurement, colors[measurement.variant])
+        axes.set_title(area.removesuffix(MEDIAN), fontsize=10)
         _finish_ratios(axes)
     middle = (len(labels) - 1) / 2
     panels[0].set_yticks([number * (len(labels) + 1) + middle for number in range(len(networks))], networks)
@@ -53,7 +53,9 @@ def draw_backends(run: BenchRun) -> bytes:
 
 def draw_steps(run: BenchRun) -> bytes:
     """Median of each stage of a localizer step beside its baseline; empty without numbers."""
-    areas = _medians(run, STEP)
+    found_in = by_area(run.sections)
+    medians = {area: [m for m in found if m.name.endswith(MEDIAN)] for area, found in found_in.items()}
+    areas = {area: found for area, found in medians.items() if area.startswith(STEP) and found}
     if not areas:
         return b""
     longest = max(len(found) for found in areas.values())
@@ -75,12 +77,6 @@ def draw_steps(run: BenchRun) -> bytes:
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.6, 1.0))
         axes.spines[["top", "right"]].set_visible(False)
     return _as_png(figure, run)
-
-
-def _medians(run: BenchRun, prefix: str) -> dict[str, Sequence[Measurement]]:
-    """Medians of the areas that begin so."""
-    areas = {area: [m for m in found if m.name.endswith(MEDIAN)] for area, found in by_area(run.sections).items()}
-    return {area: found for area, found in areas.items() if area.startswith(prefix) and found}
 
 
 def _draw_ratio(axes: Axes, y: float, measurement: Measurement, color: str) -> None:

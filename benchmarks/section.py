@@ -91,5 +91,9 @@ def collect(name: str, measure: Measure, args: argparse.Namespace) -> SectionRes
 
 def _show_progress(row: Row) -> None:
     """One line on the standard error."""
-    text = "  ".join(cells(row)[:-1]) if isinstance(row, Measurement) else f"{row.name}: not measured, {row.reason}"
+    if isinstance(row, Measurement):
+        name, *numbers = cells(row)[:-1]
+        text = "  ".join([name, *([row.variant] if row.variant else []), *numbers])
+    else:
+        text = f"{row.name}: not measured, {row.reason}"
     print(f"{row.area}: {text}", file=sys.stderr, flush=True)

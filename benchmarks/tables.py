@@ -17,18 +17,43 @@ def plain_table(run: BenchRun) -> str:
     """For a terminal."""
     lines = [describe_environment(run), ""]
     for area, measurements in by_area(run.sections).items():
-        lines += [area, *_aligned([HEADER, *map(cells, measurements)]), ""]
+        lines += [area, *_aligned(rows_of(measurements)), ""]
     return "\n".join(lines + list(remarks(run.sections))).rstrip()
 
 
 def markdown_table(run: BenchRun) -> str:
     """For `docs/benchmarks.md`."""
-    rule = ["---:" if column in NUMBERS else "---" for column in range(len(HEADER))]
     lines = [describe_environment(run), ""]
     for area, measurements in by_area(run.sections).items():
-        rows = [HEADER, rule, *map(cells, measurements)]
-        lines += [f"**{area}**", "", *("| " + " | ".join(row) + " |" for row in rows), ""]
+        header, *rows = rows_of(measurements)
+        rule = ["---:" if is_number else "---" for is_number in _number_columns(header)]
+        lines += [f"**{area}**", "", *("| " + " | ".join(row) + " |" for row in (header, rule, *rows)), ""]
     return "\n".join(lines + [f"- {remark}" for remark in remarks(run.sections)]).rstrip()
+
+
+def rows_of(measurements: Sequence[Measurement]) -> list[Sequence[str]]:
+    """A table of one area, its header first: a row for each measurement, or for each name where there are variants."""
+    if not any(m.variant for m in measurements):
+        return [HEADER, *map(cells, measurements)]
+    variants = list(dict.fromkeys(m.variant for m in measurements))
+    rows: list[Sequence[str]] = [("what", f"{measurements[0].baseline}, {measurements[0].unit}", *variants)]
+    for name in dict.fromkeys(m.name for m in measurements):
+        found = {m.variant: m for m in measurements if m.name == name}
+        baseline = significant(next(iter(found.values())).baseline_value)
+        rows.append((name, baseline, *(_value_and_ratio(found.get(variant)) for variant in variants)))
+    return rows
+
+
+def _value_and_ratio(measurement: Measurement | None) -> str:
+    """A cell of a variant."""
+    if measurement is None:
+        return ""
+    return f"{significant(measurement.value)} ({cells(measurement)[5]})"
+
+
+def _number_columns(header: Sequence[str]) -> list[bool]:
+    """Which columns are numbers."""
+    return [column in NUMBERS if header is HEADER else column > 0 for column in range(len(header))]
 
 
 def describe_environment(run: BenchRun) -> str:
@@ -83,12 +108,13 @@ def cells(measurement: Measurement) -> tuple[str, ...]:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Columns of equal width; a text that is very long moves the rest of its row."""
-    widths = [min(max(len(row[column]) for row in rows), _WIDEST) for column in range(len(HEADER))]
+    widths = [min(max(map(len, column)), _WIDEST) for column in zip(*rows, strict=True)]
+    is_number = _number_columns(rows[0])
     return [
         "  "
         + "  ".join(
-            text.rjust(width) if column in NUMBERS else text.ljust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.rjust(width) if right else text.ljust(width)
+            for text, width, right in zip(row, widths, is_number, strict=True)
         ).rstrip()
         for row in rows
     ]

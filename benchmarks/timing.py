@@ -93,7 +93,15 @@ def time_in_turns(
 
 
 def latency(
-    area: str, name: str, times: Times, baseline: str, baseline_times: Times, *, percent: float = 50, note: str = ""
+    area: str,
+    name: str,
+    times: Times,
+    baseline: str,
+    baseline_times: Times,
+    *,
+    percent: float = 50,
+    note: str = "",
+    variant: str = "",
 ) -> Measurement:
     """A percentile of the wall clock in ms beside the same of a baseline; processor times go into the note."""
     own, other = significant(times.processor_p50), significant(baseline_times.processor_p50)
@@ -106,4 +114,5 @@ def latency(
         baseline=baseline,
         baseline_value=percentile(baseline_times.wall_ms, percent),
         note=f"{note}; {times_of_processor}" if note else times_of_processor,
+        variant=variant,
     )

@@ -132,6 +132,22 @@ def test_tables_have_a_row_for_each_measurement_and_a_remark_for_each_gap():
     assert cells(make(baseline_value=0.0))[5] == "-"
 
 
+def test_variants_are_columns():
+    rows = [
+        make("slow", 4.0, variant="ours fp32"),
+        make("slow", 1.0, variant="ours int8"),
+        make("fast", 2.0, variant="ours fp32"),
+    ]
+    run = make_run(SectionResult(name="one", seconds=1.0, measurements=tuple(rows)))
+    assert markdown_table(run).splitlines()[-4:] == [
+        "| what | simple, ms | ours fp32 | ours int8 |",
+        "| --- | ---: | ---: | ---: |",
+        "| slow | 2.00 | 4.00 (2.00) | 1.00 (0.500) |",
+        "| fast | 2.00 | 2.00 (1.00) |  |",
+    ]
+    assert plain_table(run).splitlines()[-1].split() == ["fast", "2.00", "2.00", "(1.00)"]
+
+
 def test_a_run_is_the_same_after_writing_and_reading(tmp_path):
     gap = NotMeasured(area="gpu", name="all", reason="none here")
     run = make_run(

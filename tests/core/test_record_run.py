@@ -13,10 +13,18 @@ from run_results import BenchRun, SectionResult
 PNG = b"\x89PNG"
 
 
-def make_run(*rows: tuple[str, str]) -> BenchRun:
+def make_run(*rows: tuple[str, ...]) -> BenchRun:
     measurements = tuple(
-        Measurement(area=area, name=name, value=2.0, unit="ms", baseline="torch eager", baseline_value=4.0)
-        for area, name in rows
+        Measurement(
+            area=area,
+            name=name,
+            value=2.0,
+            unit="ms",
+            baseline="torch eager",
+            baseline_value=4.0,
+            variant="".join(variant),
+        )
+        for area, name, *variant in rows
     )
     section = SectionResult(name="one", seconds=1.0, measurements=measurements)
     return BenchRun(environment=find_environment(), effort="quick", sections=(section,))
@@ -47,11 +55,11 @@ def test_a_page_without_a_place_for_runs_is_refused():
 
 
 def test_figures_are_drawn_of_the_areas_that_they_are_about():
-    backends = [("networks, 1 thread", f"{name}, {label}, p50") for name in "ab" for label in ("x fp32", "y int8")]
+    backends = [("networks, cpu, p50", name, way) for name in "ab" for way in ("x fp32", "y int8")]
     assert draw_backends(make_run(*backends)).startswith(PNG)
     assert draw_steps(make_run(("localizer step, online", "match, p50"))).startswith(PNG)
 
 
 def test_without_numbers_there_is_no_figure():
-    run = make_run(("matching", "fast, p50"), ("localizer step", "match, p95"), ("networks, memory", "a, x fp32"))
+    run = make_run(("matching", "fast, p50"), ("localizer step", "match, p95"), ("networks, p95", "a", "x fp32"))
     assert draw_backends(run) == draw_steps(run) == b""
