@@ -23,6 +23,10 @@ from xover_core.landmark_map.map_schema import APPLICATION_ID, OLDEST_SCHEMA_VER
 # How long to wait for another process's transaction. Finishing a large map writes hundreds of MB in one transaction.
 LOCK_TIMEOUT = 60.0
 
+# A larger file is not looked through when it is opened for reading, which takes a second for each GB at best: its rows
+# carry checksums, and damaged pages are met when they are read.
+_MAX_CHECKED_BYTES = 256e6
+
 # Enough that a keyframe never spills to the file before its commit, so readers are shut out for its commit only.
 _CACHE_KIB = 65536
 
@@ -99,7 +103,8 @@ def open_file(path: Path, *, read_only: bool) -> MapConnection:
         connection = _readable(path) if read_only else _writable(path)
         try:
             _check_kind(connection)
-            _check_pages(connection)
+            if not read_only or path.stat().st_size <= _MAX_CHECKED_BYTES:
+                _check_pages(connection)
         except BaseException:
             connection.close()
             raise

@@ -27,8 +27,8 @@ from xover_core.localization.pose_candidates import (
 )
 from xover_core.types import Float32Array, Float64Array, Landmarks
 
-# Neighbourhoods that are kept ready: those of the last few rooms that the robot was in.
-_MAX_NEIGHBORHOODS_BYTES = 64e6
+# Landmarks of scenes that are kept ready: those of the last few dozen rooms that looked alike.
+_MAX_SCENE_BYTES = 64e6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,9 +62,9 @@ class LandmarkMatcher:
         self._matching = matching
         self._solver = solver
         self._max_landmarks = max_landmarks
-        self._all = _as_matrix([blocks.all()]) if len(blocks) <= max_landmarks else None
-        self._neighborhoods: BoundedCache[tuple[int, ...], LandmarkMatrix] = BoundedCache(
-            self._gather, lambda matrix: matrix.num_bytes, _MAX_NEIGHBORHOODS_BYTES
+        self._all = _as_matrix(blocks.all()) if len(blocks) <= max_landmarks else None
+        self._scenes: BoundedCache[int, LandmarkMatrix] = BoundedCache(
+            lambda scene_id: _as_matrix(blocks.of_scene(scene_id)), lambda matrix: matrix.num_bytes, _MAX_SCENE_BYTES
         )
 
     def solve(self, query: QueryView, scene_ids: Sequence[int], rng: np.random.Generator) -> PoseCandidate | None:
@@ -75,7 +75,7 @@ class LandmarkMatcher:
             scene_ids: of the scenes that look most alike, best first; only they are matched in a large map.
             rng: of the solver.
         """
-        landmarks = self._all or self._neighborhoods[self._nearest(scene_ids)]
+        landmarks = self._all or self._neighborhood(scene_ids)
         if len(landmarks.embeddings) < self._solver.min_inliers:
             return None
         pairs = match_to_points(query.descriptors, landmarks.embeddings, query.grid_shape, self._matching)
@@ -101,30 +101,26 @@ class LandmarkMatcher:
             return None
         return PoseCandidate(T_map_camera=aligned.T_b_a, score=aligned.score)
 
-    def _nearest(self, scene_ids: Sequence[int]) -> tuple[int, ...]:
-        """The first scenes with no more landmarks together than allowed, by id; the first one in any case."""
+    def _neighborhood(self, scene_ids: Sequence[int]) -> LandmarkMatrix:
+        """Landmarks of the first scenes, no more together than allowed; those of the first one in any case."""
         counts = self._blocks.counts
-        chosen: list[int] = []
+        chosen: list[LandmarkMatrix] = []
         total = 0
         for scene_id in scene_ids:
             count = counts.get(scene_id, 0)
             if count and chosen and total + count > self._max_landmarks:
                 break
             if count:
-                chosen.append(scene_id)
+                chosen.append(self._scenes[scene_id])
                 total += count
-        return tuple(sorted(chosen))
+        if not chosen:
+            return LandmarkMatrix(embeddings=np.zeros((0, 0), np.float32), positions_map=np.zeros((0, 3)))
+        return LandmarkMatrix(
+            embeddings=np.concatenate([scene.embeddings for scene in chosen]),
+            positions_map=np.concatenate([scene.positions_map for scene in chosen]),
+        )
 
-    def _gather(self, scene_ids: tuple[int, ...]) -> LandmarkMatrix:
-        """The landmarks of some scenes."""
-        return _as_matrix([self._blocks.of_scene(scene_id) for scene_id in scene_ids])
 
-
-def _as_matrix(parts: Sequence[Landmarks]) -> LandmarkMatrix:
-    """Landmarks one after the other; empty without any part."""
-    if not parts:
-        return LandmarkMatrix(embeddings=np.zeros((0, 0), np.float32), positions_map=np.zeros((0, 3)))
-    return LandmarkMatrix(
-        embeddings=np.concatenate([part.embeddings for part in parts]).astype(np.float32),
-        positions_map=np.concatenate([part.positions_map for part in parts]),
-    )
+def _as_matrix(landmarks: Landmarks) -> LandmarkMatrix:
+    """Landmarks made ready."""
+    return LandmarkMatrix(embeddings=landmarks.embeddings.astype(np.float32), positions_map=landmarks.positions_map)
