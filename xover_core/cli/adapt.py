@@ -13,7 +13,7 @@ from xover_core.cli.arguments import (
     Subparsers,
     add_own_settings_arguments,
     add_topic_arguments,
-    open_recording,
+    open_map_or_recording,
     settings_over,
 )
 from xover_core.cli.models_dir import add_models_dir_argument, tell_where
@@ -21,11 +21,9 @@ from xover_core.config_io import dump_settings
 from xover_core.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
-    from xover_core.datasets.rgbd_sequence import RgbdSequence
     from xover_core.training.adaptation_settings import AdaptationSettings
     from xover_core.training.site_adaptation import AdaptationResult
 
-_MAP_SUFFIX = ".xover"
 _DESCRIPTION = """\
 Train the heads of a patch encoder on a recording with depth and poses, or on the keyframes of a map
 (docs/adaptation.md). Some stretches of it are kept apart; when the new heads find patches there no better than the old
@@ -78,7 +76,7 @@ def _adapt(args: argparse.Namespace, settings: AdaptationSettings) -> None:
     folder = args.models_dir or user_models_folder()
     check_name(args.out, folder)
     parent, network = load_parent(args.model)
-    recording = _open_source(args)
+    recording = open_map_or_recording(args.source, args)
     start = time.monotonic()
     with frame_progress("reading") as frame_done:
         scene = make_recording_scene(recording, settings.frames, frame_done)
@@ -94,17 +92,6 @@ def _adapt(args: argparse.Namespace, settings: AdaptationSettings) -> None:
     install_adapted(result, name=args.out, parent=parent, site=recording.name, folder=folder)
     print(f"{args.out}: written to {folder}; use it with: xover map ... --set encoder.model={args.out}")
     tell_where(folder)
-
-
-def _open_source(args: argparse.Namespace) -> RgbdSequence:
-    """The recording, or the map as one."""
-    if args.source.suffix != _MAP_SUFFIX:
-        return open_recording(args.source, args)
-    from xover_core.landmark_map.map_storage import MapStorage
-    from xover_core.training.adaptation_frames import MapRecording
-
-    with MapStorage.open(args.source, read_only=True) as storage:
-        return MapRecording(args.source.stem, storage.load().keyframes)
 
 
 def _describe(result: AdaptationResult, site: str, seconds: float) -> str:

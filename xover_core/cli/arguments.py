@@ -17,6 +17,7 @@ from xover_core.errors import ConfigError
 
 # argparse has no public name for what add_subparsers returns
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+MAP_SUFFIX = ".xover"
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
 _TOPIC_ARGUMENTS = (
@@ -86,6 +87,22 @@ def open_recording(path: Path, args: argparse.Namespace) -> RgbdSequence:
 
     given = {name: getattr(args, f"topic_{name}") for name, _, _ in _TOPIC_ARGUMENTS}
     return open_sequence(path, BagTopics(**{name: value for name, value in given.items() if value is not None}))
+
+
+def open_map_or_recording(path: Path, args: argparse.Namespace) -> RgbdSequence:
+    """As `open_recording`; the keyframes of a map (*.xover) are a recording too.
+
+    Raises:
+        DatasetError: nothing there, no known layout, or a broken recording.
+        MapFormatError: a map that cannot be read.
+    """
+    if path.suffix != MAP_SUFFIX:
+        return open_recording(path, args)
+    from xover_core.landmark_map.map_storage import MapStorage
+    from xover_core.training.adaptation_frames import MapRecording
+
+    with MapStorage.open(path, read_only=True) as storage:
+        return MapRecording(path.stem, storage.load().keyframes)
 
 
 def key_and_value(text: str) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from xover_core.cli import (
     config,
     demo,
     evaluate,
+    export,
     info,
     install,
     localize,
@@ -32,7 +33,23 @@ EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
-_VERBS = (demo, map, localize, query, scene, evaluate, info, config, bag, protocol, scenes, train, adapt, install)
+_VERBS = (
+    demo,
+    map,
+    localize,
+    query,
+    scene,
+    evaluate,
+    info,
+    config,
+    bag,
+    protocol,
+    scenes,
+    train,
+    adapt,
+    install,
+    export,
+)
 
 
 def make_parser() -> argparse.ArgumentParser:

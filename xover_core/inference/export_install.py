@@ -11,12 +11,17 @@ from pathlib import Path
 from xover_core.errors import ModelError
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.model_install import install_export, make_exported
-from xover_core.inference.onnx_export import DATA_SUFFIX, ExportReport, export_graph
+from xover_core.inference.onnx_export import DATA_SUFFIX, ExportReport, TracedGraph, export_graph
 from xover_core.inference.session import Arrays
 
 
 def export_into(
-    folder: Path, graph: ModelGraph, *, precision: str = "fp32", calibration: Iterable[Arrays] | None = None
+    folder: Path,
+    graph: ModelGraph,
+    *,
+    precision: str = "fp32",
+    calibration: Iterable[Arrays] | None = None,
+    traced: TracedGraph | None = None,
 ) -> ExportReport:
     """Export a graph and write it into a models folder; nothing is written when its parity check fails.
 
@@ -25,6 +30,7 @@ def export_into(
         graph: to export.
         precision: one of `PRECISIONS`.
         calibration: as for `export_graph`.
+        traced: as for `export_graph`.
 
     Raises:
         BackendUnavailableError: onnx or onnxscript is missing.
@@ -33,7 +39,7 @@ def export_into(
     """
     with tempfile.TemporaryDirectory(prefix="xover-export-") as scratch:
         path = Path(scratch) / "graph.onnx"
-        report = export_graph(graph, path, precision=precision, calibration=calibration)
+        report = export_graph(graph, path, precision=precision, calibration=calibration, traced=traced)
         if path.with_name(path.name + DATA_SUFFIX).exists():
             raise ModelError(
                 f"network {graph.name} in {precision}: {report.num_bytes / 1e9:.1f} GB, which one file of ONNX does not"

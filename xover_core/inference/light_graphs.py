@@ -30,7 +30,7 @@ CLOUD_PART = "cloud"
 # Of a number of an embedding, whose norm is 1, or of what is learned of a view: sums in another order.
 _TOLERANCE = 1e-4
 _CROP_SIZE, _LOCATION_DIM = 32, 6
-# Shortest and longest length of axes; that of words is the network's. A floorplan, halved five times, has more cells than one.
+# Shortest and longest length of axes, but for words. A floorplan, halved five times, still has more than one cell.
 _LENGTHS = {
     **{"batch": (1, 16), "views": (1, 4096), "height": (64, 1024), "width": (64, 1024)},
     **{"grams": (1, 128), "objects": (1, 256), "points": (1, 4096)},
@@ -88,15 +88,21 @@ def light_graphs_of(name: str) -> tuple[ModelGraph, ...]:
     Raises:
         ModelError: unknown model, or weights that are missing or damaged.
     """
+    return make_light_graphs(
+        partial(load_network, name), name=name, sizes=light_sizes_of(name), weights_sha256=model_entry(name).sha256
+    )
+
+
+def light_sizes_of(name: str) -> LightSizes:
+    """Sizes of a model of the manifest, from the file of its weights; errors as `light_graphs_of`."""
     header = read_header(load_weights(name), name)
     try:
         known = {**json.loads(header.metadata["shape"]), **_text_sizes(header.shapes)}
-        sizes = LightSizes(**{field: int(known[field]) for field in LightSizes.__slots__})
+        return LightSizes(**{field: int(known[field]) for field in LightSizes.__slots__})
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"weights {name}: expected those of a light CrossOver, {type(error).__name__}: {error}."
         ) from error
-    return make_light_graphs(partial(_load, name), name=name, sizes=sizes, weights_sha256=model_entry(name).sha256)
 
 
 def make_light_graphs(
@@ -198,7 +204,8 @@ def _make_form(network: Callable[[], LightCrossover], part: _Part) -> nn.Module:
     return form.eval()
 
 
-def _load(name: str) -> LightCrossover:
+def load_network(name: str) -> LightCrossover:
+    """The network of a model of the manifest, in evaluation mode on the CPU; needs torch."""
     from xover_core.inference.light_checkpoint import load_light
 
     return load_light(load_weights(name), name)

@@ -70,8 +70,13 @@ def make_entry(
     )
 
 
+def exported_file_name(graph: str, precision: str) -> str:
+    """`graph.precision.onnx`, in fp32 `graph.onnx`."""
+    return f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx"
+
+
 def make_exported(graph: str, precision: str, onnx: bytes, weights_sha256: str) -> ExportedFile:
-    """The manifest's row of an exported file, which is stored as `graph.precision.onnx`, in fp32 as `graph.onnx`.
+    """The manifest's row of an exported file, which is stored under `exported_file_name`.
 
     Args:
         graph: name of the network.
@@ -82,7 +87,7 @@ def make_exported(graph: str, precision: str, onnx: bytes, weights_sha256: str) 
     return ExportedFile(
         graph=graph,
         precision=precision,
-        file=f"{graph}.onnx" if precision == "fp32" else f"{graph}.{precision}.onnx",
+        file=exported_file_name(graph, precision),
         sha256=hashlib.sha256(onnx).hexdigest(),
         weights_sha256=weights_sha256,
     )

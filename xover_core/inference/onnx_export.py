@@ -3,27 +3,33 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.errors import ConfigError, ModelError
+from xover_core.inference.libraries import load_library, one_line
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.onnx_half import halve_nodes
 from xover_core.inference.onnx_int8 import quantize_nodes
-from xover_core.inference.onnx_parity import check_parity, largest_differences
+from xover_core.inference.onnx_parity import Run, check_parity, largest_differences
 from xover_core.inference.onnx_trace import OPSET, part_of, require_onnx, trace_graph
 from xover_core.inference.session import PRECISIONS, Arrays
+
+if TYPE_CHECKING:
+    from torch import nn
 
 METADATA_PREFIX = "xover."
 DATA_SUFFIX = ".data"
 """Of a second file with the weights, where they are too many for one."""
 # A file of ONNX ends at 2 GiB.
 _MAX_WEIGHTS = 2_000_000_000
+_ERRORS_ONLY = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +53,33 @@ class ExportReport:
     tolerance: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class TracedGraph:
+    """A graph's network, and the same in ONNX, from which files in several precisions are made."""
+
+    module: nn.Module
+    model: Any
+
+
+def trace(graph: ModelGraph) -> TracedGraph:
+    """Make a graph's network and convert it.
+
+    Raises:
+        BackendUnavailableError: onnx or onnxscript is missing.
+        ModelError: weights are missing or damaged, or torch cannot convert the network.
+    """
+    require_onnx()
+    module = graph.module()
+    return TracedGraph(module, trace_graph(graph, module))
+
+
 def export_graph(
-    graph: ModelGraph, path: Path, *, precision: str = "fp32", calibration: Iterable[Arrays] | None = None
+    graph: ModelGraph,
+    path: Path,
+    *,
+    precision: str = "fp32",
+    calibration: Iterable[Arrays] | None = None,
+    traced: TracedGraph | None = None,
 ) -> ExportReport:
     """Write a graph as ONNX.
 
@@ -57,9 +88,10 @@ def export_graph(
         path: of the file; a file that is there is replaced.
         precision: one of `PRECISIONS`.
         calibration: for int8, inputs such as the network will see; without, scales are found anew for each input.
+        traced: of the same graph, if it was traced already.
 
     Raises:
-        BackendUnavailableError: onnx or onnxscript is missing.
+        BackendUnavailableError: onnx, onnxscript or onnxruntime is missing.
         ConfigError: an unknown precision, or a calibration for another one than int8.
         ModelError: the network cannot be converted, or ONNX Runtime does not give what torch gives; no file is left.
     """
@@ -67,17 +99,16 @@ def export_graph(
         raise ConfigError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}.")
     if calibration is not None and precision != "int8":
         raise ConfigError(f"calibration: it is for int8, got {precision}; leave it out.")
-    require_onnx()
-    module = graph.module()
-    model = _reduce(trace_graph(graph, module), graph, precision, calibration)
+    traced = trace(graph) if traced is None else traced
+    model = _reduce(copy.deepcopy(traced.model), graph, precision, calibration)
     _describe(model, graph, precision)
     num_bytes = _write(model, path)
     try:
-        run = partial(_run_file, _open(path), graph)
+        run = open_exported(graph, path)
         if precision == "fp32":
-            differences = check_parity(graph, run, module)
+            differences = check_parity(graph, run, traced.module)
         else:
-            differences = _require_numbers(graph, precision, largest_differences(graph, run, module))
+            differences = _require_numbers(graph, precision, largest_differences(graph, run, traced.module))
     except ModelError:
         _remove(path)
         raise
@@ -89,6 +120,32 @@ def export_graph(
         differences=differences,
         tolerance=graph.tolerance if precision == "fp32" else None,
     )
+
+
+def open_exported(graph: ModelGraph, path: Path) -> Run:
+    """What runs an exported file, with its weights in a second one too, by ONNX Runtime on the CPU.
+
+    Raises:
+        BackendUnavailableError: ONNX Runtime is missing.
+        ModelError: it cannot be loaded.
+    """
+    onnxruntime = load_library("onnxruntime")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = _ERRORS_ONLY  # warnings are about how it optimizes its own graph
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # its errors have no root of their own but RuntimeError, and some derive from Exception alone
+    except Exception as error:
+        raise ModelError(
+            f"exported file {path}: ONNX Runtime {onnxruntime.__version__} cannot load it, {one_line(error)}; try"
+            " another version of it."
+        ) from error
+    names = [spec.name for spec in graph.outputs]
+
+    def run(inputs: Arrays) -> dict[str, NDArray[Any]]:
+        return dict(zip(names, session.run(names, dict(inputs)), strict=True))
+
+    return run
 
 
 def _reduce(model: Any, graph: ModelGraph, precision: str, calibration: Iterable[Arrays] | None) -> Any:
@@ -147,28 +204,6 @@ def _remove(path: Path) -> None:
 
 def _weight_bytes(model: Any) -> int:
     return sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-
-
-def _open(path: Path) -> Any:
-    """An `onnxruntime.InferenceSession`."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; warnings are about how it optimizes its own graph
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    # its errors have no root of their own but RuntimeError, and some derive from Exception alone
-    except Exception as error:
-        raise ModelError(
-            f"exported file {path}: ONNX Runtime {onnxruntime.__version__} cannot load it, {type(error).__name__}:"
-            f" {' '.join(str(error).split())[:300]}; try another version of it."
-        ) from error
-
-
-def _run_file(session: Any, graph: ModelGraph, inputs: Arrays) -> dict[str, np.ndarray]:
-    """All outputs of an exported file."""
-    names = [spec.name for spec in graph.outputs]
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
 def _require_numbers(graph: ModelGraph, precision: str, differences: dict[str, float]) -> dict[str, float]:

@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xover_core.errors import ModelError
 from xover_core.inference.model_graph import ModelGraph
@@ -15,7 +16,7 @@ from xover_core.inference.session import Arrays
 if TYPE_CHECKING:
     from torch import nn
 
-Run = Callable[[Arrays], Mapping[str, np.ndarray]]
+Run = Callable[[Arrays], Mapping[str, NDArray[Any]]]
 """What `Session.run` is."""
 
 
@@ -56,7 +57,7 @@ def check_parity(graph: ModelGraph, run: Run, module: nn.Module | None = None) -
     return differences
 
 
-def torch_outputs(graph: ModelGraph, module: nn.Module) -> Iterator[tuple[Arrays, dict[str, np.ndarray]]]:
+def torch_outputs(graph: ModelGraph, module: nn.Module) -> Iterator[tuple[Arrays, dict[str, NDArray[Any]]]]:
     """Each example of a graph, with what torch gives for it."""
     import torch
 
@@ -66,7 +67,7 @@ def torch_outputs(graph: ModelGraph, module: nn.Module) -> Iterator[tuple[Arrays
         yield inputs, {spec.name: out.numpy() for spec, out in zip(graph.outputs, outputs, strict=True)}
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> float:
+def _difference(a: NDArray[Any], b: NDArray[Any]) -> float:
     """Largest difference of two arrays; infinite where they cannot be compared."""
     if a.shape != b.shape or not np.isfinite(a).all():
         return float("inf")
