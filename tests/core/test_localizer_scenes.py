@@ -19,8 +19,8 @@ from xover_core.config import (
 )
 from xover_core.datasets.procedural import ApartmentWalk, make_apartment
 from xover_core.datasets.rgbd_sequence import SequenceItem
+from xover_core.encoders import scene_factory
 from xover_core.errors import ModelError
-from xover_core.landmark_map import map_builder
 from xover_core.landmark_map.map_builder import open_map_builder
 from xover_core.landmark_map.map_storage import MapStorage
 from xover_core.localization import scene_finder
@@ -44,8 +44,7 @@ NUM_FRAMES = 12
 def fakes():
     """The encoder of these tests, whatever the manifest says."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (map_builder, scene_finder):
-            patch.setattr(module, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
+        patch.setattr(scene_factory, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
         patch.setattr(scene_finder, "load_scene_calibration", lambda *_: CALIBRATION)
         before = torch.get_num_threads()
         torch.set_num_threads(1)

@@ -11,6 +11,7 @@ import pytest
 from fake_scene_encoder import FakeSceneEncoder
 
 from xover_core.config import SceneBeliefSettings, SceneEncoderSettings, XoverSettings
+from xover_core.encoders import scene_factory
 from xover_core.encoders.scene_encoder import ColoredPoints
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.landmark_map.landmark_map import LandmarkMap
@@ -170,7 +171,8 @@ def described_map(small_map: LandmarkMap) -> LandmarkMap:
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> XoverSettings:
     """Settings that name the fake encoder."""
-    monkeypatch.setattr(scene_finder, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
+    for module in (scene_factory, scene_finder):
+        monkeypatch.setattr(module, "make_scene_encoder", lambda s, *_: FakeSceneEncoder() if s.model else None)
     monkeypatch.setattr(scene_finder, "load_scene_calibration", lambda *_: CALIBRATION)
     return XoverSettings(scene_encoder=SceneEncoderSettings(model="fake-scenes"))
 

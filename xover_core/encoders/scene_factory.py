@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 
 from xover_core.config import InferenceSettings, SceneEncoderSettings
@@ -10,10 +11,13 @@ from xover_core.encoders.crossover_scene_encoder import MODEL_NAMES, make_crosso
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.scene_encoder import SceneEncoder
 from xover_core.encoders.view_tokens import VIEW_RADII, ViewTokenizer
-from xover_core.errors import ModelError
+from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.crossover_files import PublishedCrossoverSettings
+from xover_core.inference.libraries import load_library
 from xover_core.inference.model_store import ModelEntry, model_entry
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_scene_encoder(
@@ -44,10 +48,29 @@ def make_scene_encoder(
     return _MAKERS[entry.kind](entry, inference or InferenceSettings())
 
 
+def scene_encoder_if_possible(
+    settings: SceneEncoderSettings, inference: InferenceSettings | None = None
+) -> SceneEncoder | None:
+    """The same where scenes are an extra: None with a warning where nothing here can run the model.
+
+    Raises:
+        ModelError: as `make_scene_encoder`.
+    """
+    try:
+        return make_scene_encoder(settings, inference)
+    except BackendUnavailableError as error:
+        _LOGGER.warning(
+            "scene encoder %r is left out, and scenes are told apart by their keyframes alone: %s",
+            settings.model,
+            error,
+        )
+        return None
+
+
 def _make_light(entry: ModelEntry, inference: InferenceSettings) -> SceneEncoder:
     """The light family; its views are described by the features of a patch encoder."""
     backbone = model_entry(VIEW_BACKBONE)
-    # torch, only where such a model is asked for
+    load_library("torch")  # without one, a sentence that says so
     from xover_core.inference.light_session import make_light_session
 
     return LightSceneEncoder(

@@ -18,7 +18,7 @@ from xover_core.config import MappingSettings, XoverSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.encoders.scene_encoder import SceneEncoder
-from xover_core.encoders.scene_factory import make_scene_encoder
+from xover_core.encoders.scene_factory import scene_encoder_if_possible
 from xover_core.geometry.camera import back_project
 from xover_core.geometry.depth import sample_depth
 from xover_core.landmark_map.covisibility import CovisibilityGraph, view_of_keyframe
@@ -307,7 +307,7 @@ def open_map_builder(path: Path, settings: XoverSettings, *, append: bool = Fals
             another model made it.
         ModelError: the model is unknown or its weights are missing.
     """
-    scene_encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
+    scene_encoder = scene_encoder_if_possible(settings.scene_encoder, settings.inference)
     if append:
         storage = MapStorage.open(path, read_only=False)
     else:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from xover_core.config import SceneBeliefSettings, XoverSettings
 from xover_core.encoders.scene_encoder import ColoredPoints, SceneEncoder
-from xover_core.encoders.scene_factory import make_scene_encoder
+from xover_core.encoders.scene_factory import make_scene_encoder, scene_encoder_if_possible
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.landmark_map.landmark_map import LandmarkMap, has_scene_model
 from xover_core.landmark_map.lazy_keyframes import find_table
@@ -189,7 +189,7 @@ def find_scene_finder(landmark_map: LandmarkMap, settings: XoverSettings, where:
     known = landmark_map.header.scene_model
     if known is None or not landmark_map.scene_embeddings or not settings.scene_encoder.model:
         return None
-    encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
+    encoder = scene_encoder_if_possible(settings.scene_encoder, settings.inference)
     if encoder is None or not has_scene_model(known, encoder.model, where):
         return None
     return scene_finder_of(landmark_map, encoder, settings)
