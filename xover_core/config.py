@@ -187,7 +187,7 @@ class RetrievalSettings(Settings):
     )
     temperature: float = setting(0.05, "similarity difference that changes odds by a factor e", minimum=0.001)
     max_landmarks: int = setting(
-        10_000, "a map with more landmarks is matched with so many of the most alike scenes", minimum=100
+        4000, "a map with more landmarks is matched with so many of the most alike scenes", minimum=100
     )
     cache_mb: float = setting(
         512.0,
@@ -249,7 +249,9 @@ class MatchingSettings(Settings):
         True, "on the CPU patches are compared in 8 bits where ONNX Runtime is installed: the same answers, much faster"
     )
     device_cache_mb: float = setting(
-        256.0, "where a GPU matches: its memory for descriptors of keyframes, MB; last used stay", minimum=0.0
+        256.0,
+        "where a GPU matches: its memory for keyframes, and as much for landmarks, MB; last used stay",
+        minimum=0.0,
     )
 
 
