@@ -25,7 +25,7 @@ from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtoco
 from xover_core.evaluation.protocols.scene_table import EmbeddedScan, NamedSceneEncoder, SceneTable
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.light_checkpoint import load_light
-from xover_core.inference.light_session import LightSession
+from xover_core.inference.light_session import light_session_of
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.localization.scene_calibration import fit_scene_calibration
 from xover_core.localization.scene_index import NUM_BEST_VIEWS
@@ -56,7 +56,7 @@ def main() -> None:
     encoder = LightSceneEncoder(
         name=args.name,
         weights_sha256="",
-        session=LightSession(load_light(weights, args.name)),
+        session=light_session_of(load_light(weights, args.name)),
         tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
     )
     named = NamedSceneEncoder(name=args.name, encoder=encoder)

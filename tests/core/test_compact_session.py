@@ -93,17 +93,19 @@ def test_onnx_runtime_is_taken_where_it_is(caplog):
     assert "the fastest that is here for the CPU" in caplog.text
 
 
-def test_without_onnx_runtime_torch_runs_it_and_says_so(monkeypatch, caplog):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+@pytest.mark.parametrize(("missing", "next_best"), [((), "openvino"), (("openvino",), "torch")])
+def test_without_onnx_runtime_the_next_best_runs_it_and_says_so(monkeypatch, caplog, missing, next_best):
+    for library in ("onnxruntime", *missing):
+        monkeypatch.setitem(sys.modules, library, None)
     session = make_compact_session(MODEL, InferenceSettings(device="cpu"))
-    assert session.info.backend == "torch"
+    assert session.info.backend == next_best
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert "run by torch" in caplog.text
+    assert f"run by {next_best}" in caplog.text
     assert "onnxruntime is not installed; pip install onnxruntime" in caplog.text
 
 
-def test_without_either_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setitem(sys.modules, "torch", None)
+def test_without_any_it_says_what_to_install(monkeypatch):
+    for library in ("onnxruntime", "openvino", "torch"):
+        monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(BackendUnavailableError, match=r"nothing here can run it: onnxruntime .*xover\[torch\]'"):
         make_compact_session(MODEL, InferenceSettings(device="cpu"))

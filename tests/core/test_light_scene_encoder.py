@@ -18,7 +18,7 @@ from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.light_checkpoint import save_light
-from xover_core.inference.light_session import LightSession
+from xover_core.inference.light_session import light_session_of
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
 from xover_core.types import RgbdFrame, SceneModality
@@ -48,7 +48,7 @@ def make_network(tokenizer, **sizes):
 @pytest.fixture(scope="module")
 def encoder(tokenizer) -> LightSceneEncoder:
     torch.set_num_threads(1)
-    session = LightSession(make_network(tokenizer))
+    session = light_session_of(make_network(tokenizer))
     return LightSceneEncoder(name="light", weights_sha256="abc", session=session, tokenizer=tokenizer)
 
 
@@ -100,7 +100,7 @@ def test_all_modalities_are_embedded(encoder):
 
 
 def test_the_checksum_is_that_of_name_and_weights(tokenizer):
-    session = LightSession(make_network(tokenizer))
+    session = light_session_of(make_network(tokenizer))
     checksums = {
         LightSceneEncoder(name=name, weights_sha256=sha, session=session, tokenizer=tokenizer).model.checksum
         for name, sha in (("a", "1"), ("a", "2"), ("b", "1"))
@@ -233,7 +233,7 @@ def test_what_is_refused_is_said_in_one_sentence(encoder, call, message):
 
 
 def test_tokens_of_another_size_are_refused(tokenizer):
-    session = LightSession(make_network(tokenizer, token_dim=tokenizer.token_dim + 1))
+    session = light_session_of(make_network(tokenizer, token_dim=tokenizer.token_dim + 1))
     with pytest.raises(ModelError, match=r"expected views of 268 numbers a token.*gives 267") as error:
         LightSceneEncoder(name="light", weights_sha256="abc", session=session, tokenizer=tokenizer)
     assert "\n" not in str(error.value)

@@ -14,7 +14,7 @@ from xover_core.encoders.view_tokens import VIEW_RADII, ViewTokenizer
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.crossover_files import PublishedCrossoverSettings
-from xover_core.inference.libraries import load_library
+from xover_core.inference.light_session import make_light_session
 from xover_core.inference.model_store import ModelEntry, model_entry
 
 _LOGGER = logging.getLogger(__name__)
@@ -70,13 +70,10 @@ def scene_encoder_if_possible(
 def _make_light(entry: ModelEntry, inference: InferenceSettings) -> SceneEncoder:
     """The light family; its views are described by the features of a patch encoder."""
     backbone = model_entry(VIEW_BACKBONE)
-    load_library("torch")  # without one, a sentence that says so
-    from xover_core.inference.light_session import make_light_session
-
     return LightSceneEncoder(
         name=entry.name,
         weights_sha256=f"{entry.sha256}/{backbone.sha256}",
-        session=make_light_session(entry.name),
+        session=make_light_session(entry.name, inference.num_threads),
         tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE, inference, VIEW_RADII)),
     )
 

@@ -46,11 +46,12 @@ class FirstThatWorks:
 
         Raises:
             BackendUnavailableError: none can be made.
+            ModelError: the same, and the last one could not because of the model's files.
         """
         self._graph = graph
         self._rest = list(candidates)
         self._has_run = False
-        self._failures: list[str] = []
+        self._failures: list[BackendUnavailableError | ModelError] = []
         self._session = self._next()
 
     @property
@@ -86,10 +87,11 @@ class FirstThatWorks:
             try:
                 outputs = self._session.run(inputs)
             except (BackendUnavailableError, ModelError) as error:
-                self._failures.append(str(error))
+                self._failures.append(error)
                 self._session = self._next()
             else:
                 self._has_run = True
+                self._rest.clear()  # they may hold a model's file
                 return outputs
 
     def _next(self) -> Session:
@@ -100,14 +102,17 @@ class FirstThatWorks:
                 session = candidate.make()
             except (BackendUnavailableError, ModelError) as error:
                 if not candidate.is_extra:
-                    self._failures.append(str(error))
+                    self._failures.append(error)
                 _tell(logging.INFO, f"network {self._graph.name!r}: not by {candidate.name}: {error}")
                 continue
             self._report(session.info)
             return session
-        raise BackendUnavailableError(
-            f"network {self._graph.name!r}: nothing here can run it: {' '.join(self._failures)}"
-        )
+        # torch comes last, and a file that it cannot read is what has to be mended
+        kind = ModelError if self._failures and isinstance(self._failures[-1], ModelError) else BackendUnavailableError
+        raise kind(f"network {self._graph.name!r}: nothing here can run it: {self._all_failures()}")
+
+    def _all_failures(self) -> str:
+        return " ".join(map(str, self._failures))
 
     def _report(self, info: SessionInfo) -> None:
         """Say what runs the network and why; loudly where something should have run it that does not."""
@@ -115,7 +120,7 @@ class FirstThatWorks:
             f"network {self._graph.name!r}: run by {info.library} on {info.device} in {info.precision}, {info.reason}"
         )
         if self._failures:
-            _tell(logging.WARNING, f"{line}; {' '.join(self._failures)}")
+            _tell(logging.WARNING, f"{line}; {self._all_failures()}")
         else:
             _tell(logging.INFO, line)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 
 from xover_core.config import InferenceSettings
 from xover_core.inference.cuda_devices import CPU, find_cuda_devices, pick_device
@@ -15,6 +15,8 @@ from xover_core.inference.session import Session
 from xover_core.inference.session_makers import Exported, Way, make_by
 
 AUTO, FP32, FP16 = "auto", "fp32", "fp16"
+TORCH = "torch"
+"""What alone needs no exported file."""
 # Lengths of other axes change from call to call, and what is made for fixed lengths would be made again each time.
 _STEADY_AXES = frozenset({BATCH, "rows", "cols"})
 # Networks that OpenVINO runs faster than ONNX Runtime, see docs/backends.md.
@@ -36,6 +38,7 @@ def make_session(
         ModelError: weights or an exported file are missing or damaged.
     """
     settings = settings or InferenceSettings()
+    exported = cache(exported)
     if settings.backend != AUTO:
         return make_by(_named_way(settings), graph, settings, exported)
     candidates = [
@@ -81,17 +84,36 @@ def ways_to_run(
         precision = settings.precision
         if precision == AUTO:
             precision = FP16 if exported(graph.name, FP16) is not None else FP32
-        names = ("tensorrt", "onnxruntime", "torch") if is_steady else ("onnxruntime", "torch")
-        reason = "the fastest that is here for a GPU"
-        ways += [
-            Way(backend=name, device=device, precision=precision, reason=reason, is_extra=name != "torch")
-            for name in names
-        ]
+        backends = ("tensorrt", "onnxruntime", TORCH) if is_steady else ("onnxruntime", TORCH)
+        ways += _ways(backends, device, precision, has_file=exported(graph.name, precision) is not None)
     precision = FP32 if settings.precision == AUTO else settings.precision
-    prefers_openvino = is_steady and graph.name.startswith(_FASTER_BY_OPENVINO)
-    names = ("openvino", "onnxruntime", "torch") if prefers_openvino else ("onnxruntime", "torch")
-    reason = "the fastest that is here for the CPU"
-    ways += [
-        Way(backend=name, device=CPU, precision=precision, reason=reason, is_extra=name == "openvino") for name in names
+    has_file = exported(graph.name, precision) is not None
+    return ways + _ways(_on_cpu(graph, is_steady), CPU, precision, has_file=has_file)
+
+
+def _on_cpu(graph: ModelGraph, is_steady: bool) -> tuple[str, ...]:
+    """Backends for the CPU, fastest first."""
+    if not is_steady:
+        return "onnxruntime", TORCH
+    if graph.name.startswith(_FASTER_BY_OPENVINO):
+        return "openvino", "onnxruntime", TORCH
+    return "onnxruntime", "openvino", TORCH
+
+
+def _ways(backends: tuple[str, ...], device: str, precision: str, *, has_file: bool) -> list[Way]:
+    """Those of some backends that can be, by whether the network was exported."""
+    reason = f"the fastest that is here for {'the CPU' if device == CPU else 'a GPU'}"
+    if not has_file:
+        reason = f"as it has no exported file in {precision}, which faster ones need"
+    return [
+        Way(
+            backend=backend,
+            device=device,
+            precision=precision,
+            reason=reason,
+            # torch and ONNX Runtime for the CPU are expected to be there; that others are missing is no news
+            is_extra=backend != TORCH and (backend, device) != ("onnxruntime", CPU),
+        )
+        for backend in backends
+        if has_file or backend == TORCH
     ]
-    return ways
