@@ -14,6 +14,7 @@ from xover_core.geometry.transforms import pose_error, transform_points
 from xover_core.landmark_map.landmark_arrays import empty_landmarks, take_landmarks
 from xover_core.landmark_map.landmark_blocks import ResidentBlocks
 from xover_core.localization.landmark_matching import LandmarkMatcher
+from xover_core.localization.point_matcher import ProcessorPointMatcher
 from xover_core.types import Landmarks
 
 DIM = 32
@@ -52,7 +53,9 @@ def landmarks(query, random) -> Landmarks:
 
 def solve(query, landmarks, **solver):
     blocks = ResidentBlocks(landmarks)
-    matcher = LandmarkMatcher(blocks, MatchingSettings(), SolverSettings(**solver), max_landmarks=1000)
+    matcher = LandmarkMatcher(
+        blocks, ProcessorPointMatcher(MatchingSettings()), SolverSettings(**solver), max_landmarks=1000
+    )
     return matcher.solve(query, [1], np.random.default_rng(0))
 
 

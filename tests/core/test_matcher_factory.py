@@ -12,7 +12,8 @@ from xover_core.config import InferenceSettings, XoverSettings
 from xover_core.errors import BackendUnavailableError
 from xover_core.inference.cuda_devices import CudaDevice
 from xover_core.localization import matcher_factory
-from xover_core.localization.matcher_factory import make_view_matcher
+from xover_core.localization.matcher_factory import make_point_matcher, make_view_matcher
+from xover_core.localization.point_matcher import ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
 
 GPU = CudaDevice(index=0, name="made-up GPU", compute_capability=(8, 9))
@@ -30,7 +31,7 @@ def _gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """With what matchers for the GPU were made."""
-    from xover_core.localization import torch_view_matcher
+    from xover_core.localization import torch_point_matcher, torch_view_matcher
 
     calls: list[tuple[Any, ...]] = []
 
@@ -39,6 +40,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
             calls.append(arguments)
 
     monkeypatch.setattr(torch_view_matcher, "TorchViewMatcher", MadeUpMatcher)
+    monkeypatch.setattr(torch_point_matcher, "TorchPointMatcher", MadeUpMatcher)
     return calls
 
 
@@ -46,6 +48,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 def test_without_a_gpu_the_processor_matches(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matcher_factory, "find_cuda_devices", lambda: ())
     assert isinstance(make_view_matcher(settings_for(device)), ProcessorMatcher)
+    assert isinstance(make_point_matcher(settings_for(device)), ProcessorPointMatcher)
 
 
 @pytest.mark.usefixtures("_gpu")
@@ -55,9 +58,9 @@ def test_on_a_gpu_it_matches_where_it_encodes(
 ) -> None:
     monkeypatch.setattr(matcher_factory, "require_cuda_torch", lambda devices: None)
     settings = settings_for(device)
-    matcher = make_view_matcher(settings)
-    assert not isinstance(matcher, ProcessorMatcher)
-    assert made == [(settings.matching, "cuda:0", settings.matching.device_cache_mb)]
+    assert not isinstance(make_view_matcher(settings), ProcessorMatcher)
+    assert not isinstance(make_point_matcher(settings), ProcessorPointMatcher)
+    assert made == [(settings.matching, "cuda:0", settings.matching.device_cache_mb)] * 2
 
 
 @pytest.mark.usefixtures("_gpu")
@@ -76,7 +79,7 @@ def test_a_torch_without_cuda_leaves_it_to_the_processor_and_says_so(
     monkeypatch.setattr(matcher_factory, "require_cuda_torch", refuse)
     with caplog.at_level(logging.WARNING):
         assert isinstance(make_view_matcher(settings_for("auto")), ProcessorMatcher)
-    assert caplog.messages == ["keyframes are matched on the processor: torch cannot use it."]
+    assert caplog.messages == ["patches are matched on the processor: torch cannot use it."]
     assert not made
 
 

@@ -18,6 +18,8 @@ from xover_core.inference.device_descriptors import DeviceDescriptors, finest_on
 from xover_core.inference.resident_arrays import ResidentArrays
 from xover_core.localization.keyframe_store import StoredView
 from xover_core.localization.patch_matching import GridShape, PatchPairs, match_patches
+from xover_core.localization.point_matcher import PointBlock, ProcessorPointMatcher
+from xover_core.localization.torch_point_matcher import TorchPointMatcher
 from xover_core.localization.torch_view_matcher import TorchViewMatcher
 from xover_core.types import Float32Array, PatchFeatures
 
@@ -77,6 +79,15 @@ def seen_again(query: Float32Array, grid: GridShape, random: np.random.Generator
     found[:rows, 1 : cols + 1] = patches + random.normal(scale=0.1, size=patches.shape)
     found[random.random(grid) < 0.25] += 3.0
     return unit(found.reshape(-1, DIM))
+
+
+def quantized(query: PatchFeatures) -> PatchFeatures:
+    """Descriptors in 32nds: sums of their products are exact in any order."""
+    return dataclasses.replace(query, descriptors=(np.round(query.finest * 32) / 32,))
+
+
+def quantized_block(block: PointBlock) -> PointBlock:
+    return dataclasses.replace(block, descriptors=np.round(block.descriptors * 32) / 32)
 
 
 @pytest.fixture
@@ -194,6 +205,40 @@ def test_more_than_fits_is_matched_all_the_same(query: PatchFeatures, views: lis
     for _ in range(2):
         assert_same_pairs(matcher.match(query, views), expected_pairs(query, views, MatchingSettings()))
     assert matcher.resident_bytes == 0
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize("max_bytes", [grid_matching.MAX_PRODUCT_BYTES, 4 * 42 * 10])
+def test_points_are_matched_as_by_the_processor(
+    query: PatchFeatures,
+    views: list[StoredView],
+    settings: MatchingSettings,
+    device: str,
+    max_bytes: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # the same points twice: the first of two equals is meant, also when they are not in one product
+    parts = [views[0].descriptors, views[3].descriptors, views[0].descriptors[::2]]
+    blocks = [PointBlock(key=key, descriptors=part) for key, part in enumerate(parts)]
+    monkeypatch.setattr(grid_matching, "MAX_PRODUCT_BYTES", max_bytes)
+    matcher = TorchPointMatcher(settings, device, 1.0)
+    exact = quantized(query)
+    for _ in range(2):
+        found = matcher.match(exact, [quantized_block(block) for block in blocks])
+        expected = ProcessorPointMatcher(settings).match(exact, [quantized_block(block) for block in blocks])
+        assert_same_pairs([found], [expected])
+    one = matcher.match(exact, [quantized_block(blocks[1])])
+    assert_same_pairs([one], [ProcessorPointMatcher(settings).match(exact, [quantized_block(blocks[1])])])
+
+
+def test_a_similarity_at_the_threshold_counts(query: PatchFeatures) -> None:
+    descriptors = np.zeros((1, DIM), np.float32)
+    descriptors[0, 0] = 1
+    view = view_of(0.5 * descriptors, (1, 1), keyframe_id=1)
+    settings = MatchingSettings(min_similarity=0.5)
+    (pairs,) = TorchViewMatcher(settings, "cpu", 1.0).match(features_of(descriptors, (1, 1)), [view])
+    assert pairs.similarities.tolist() == [0.5]
 
 
 @pytest.mark.gpu

@@ -80,20 +80,39 @@ class GridMatcher:
             packed = torch.cat(found).cpu().numpy()
         return [_unpack(one) for one in packed]
 
+    def match_points(self, query: Tensor, points: Sequence[Tensor], grid_query: GridShape) -> GridPairs:
+        """Match the query with descriptors that lie on no grid, by the first condition alone; as `match_to_points`.
+
+        Args:
+            query: (N, D) of L2 norm at most 1, row by row on `grid_query`.
+            points: (M, D) each, M >= 1 together; rows are counted through all of them.
+            grid_query: (rows, cols), rows * cols = N.
+        """
+        with torch.inference_mode():
+            best, to_b, to_a = _nearest_point(query, torch.cat(list(points)))
+            packed = self._pack(best, to_b, self._is_returned(best, to_b, to_a, grid_query)).cpu().numpy()
+        return _unpack(packed[0])
+
     def _pairs(self, query: Tensor, views: Tensor, grid_query: GridShape, grid_views: GridShape) -> Tensor:
-        """(K, 1 + 3 * P) int32: how many were kept, then P rows of the query, of the view, and similarities' bits."""
-        settings = self._settings
+        """Packed pairs of each view."""
+        limit = self._settings.max_neighbor_distance
         best, to_b, to_a = _nearest(query, views)
+        keep = self._is_returned(best, to_b, to_a, grid_query)
+        if limit > 0:
+            keep &= self._spread(to_b, grid_query, grid_views[1]) <= limit
+            keep &= (self._spread(to_a, grid_views, grid_query[1]) <= limit).gather(1, to_b)
+        return self._pack(best, to_b, keep)
+
+    def _is_returned(self, best: Tensor, to_b: Tensor, to_a: Tensor, grid_query: GridShape) -> Tensor:
+        """(K, N) which patches are similar enough to their match, whose own match is near them."""
         here = torch.arange(to_b.shape[1], device=self._device)
-        returns = to_a.gather(1, to_b)
-        keep = best >= settings.min_similarity
-        keep &= _distance(here, returns, grid_query[1]) <= settings.max_cycle_distance
-        if settings.max_neighbor_distance > 0:
-            keep &= self._spread(to_b, grid_query, grid_views[1]) <= settings.max_neighbor_distance
-            back = self._spread(to_a, grid_views, grid_query[1]) <= settings.max_neighbor_distance
-            keep &= back.gather(1, to_b)
+        distance = _distance(here, to_a.gather(1, to_b), grid_query[1])
+        return (best >= self._settings.min_similarity) & (distance <= self._settings.max_cycle_distance)
+
+    def _pack(self, best: Tensor, to_b: Tensor, keep: Tensor) -> Tensor:
+        """(K, 1 + 3 * P) int32: how many were kept, then P rows of the query, of the view, and similarities' bits."""
         ranked, rows = torch.sort(best.masked_fill(~keep, -torch.inf), dim=1, descending=True, stable=True)
-        ranked, rows = ranked[:, : settings.max_matches], rows[:, : settings.max_matches]
+        ranked, rows = ranked[:, : self._settings.max_matches], rows[:, : self._settings.max_matches]
         count = keep.sum(dim=1, keepdim=True)
         # one tensor of one type, so that it is one copy
         parts = (count.int(), rows.int(), to_b.gather(1, rows).int(), ranked.contiguous().view(torch.int32))
@@ -116,6 +135,19 @@ def _nearest(query: Tensor, views: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     similarity = similarity.view(-1, num_views, num_patches)
     best, to_b = similarity.max(dim=2)
     return best.T, to_b.T, similarity.argmax(dim=0)
+
+
+def _nearest_point(query: Tensor, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """As `_nearest` for one view of (M, D) points, which may be too many for one product."""
+    per_product = max(1, MAX_PRODUCT_BYTES // (_FLOAT_BYTES * query.shape[0]))
+    best, to_b, to_a = _nearest(query, points[None, :per_product])
+    for start in range(per_product, points.shape[0], per_product):
+        similarity, nearest, back = _nearest(query, points[None, start : start + per_product])
+        # among equals the first
+        is_better = similarity > best
+        best, to_b = torch.where(is_better, similarity, best), torch.where(is_better, nearest + start, to_b)
+        to_a = torch.cat([to_a, back], dim=1)
+    return best, to_b, to_a
 
 
 def _distance(rows_a: Tensor, rows_b: Tensor, cols: int) -> Tensor:

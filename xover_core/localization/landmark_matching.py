@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xover_core.config import MatchingSettings, SolverSettings
+from xover_core.config import SolverSettings
 from xover_core.geometry.alignment import align_robust
 from xover_core.geometry.camera_pose import solve_absolute_pose
 from xover_core.landmark_map.bounded_cache import BoundedCache
 from xover_core.landmark_map.landmark_blocks import LandmarkBlocks
-from xover_core.localization.patch_matching import match_to_points
+from xover_core.localization.point_matcher import PointBlock, PointMatcher
 from xover_core.localization.pose_candidates import (
     REFERENCE_HEIGHT,
     PoseCandidate,
@@ -29,6 +29,8 @@ from xover_core.types import Float32Array, Float64Array, Landmarks
 
 # Landmarks of scenes that are kept ready: those of the last few dozen rooms that looked alike.
 _MAX_SCENE_BYTES = 64e6
+# Key of a map that is matched as a whole; scenes have positive ids.
+_WHOLE_MAP = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,18 +50,18 @@ class LandmarkMatcher:
     """Holds the landmarks of a map as one matrix, or those of a neighbourhood in a large map."""
 
     def __init__(
-        self, blocks: LandmarkBlocks, matching: MatchingSettings, solver: SolverSettings, *, max_landmarks: int
+        self, blocks: LandmarkBlocks, matcher: PointMatcher, solver: SolverSettings, *, max_landmarks: int
     ) -> None:
         """Make the landmarks ready.
 
         Args:
             blocks: landmarks of the map.
-            matching: thresholds.
+            matcher: of patches and landmarks, for this map alone.
             solver: of poses.
             max_landmarks: a map with more is matched scene by scene.
         """
         self._blocks = blocks
-        self._matching = matching
+        self._matcher = matcher
         self._solver = solver
         self._max_landmarks = max_landmarks
         self._all = _as_matrix(blocks.all()) if len(blocks) <= max_landmarks else None
@@ -75,11 +77,12 @@ class LandmarkMatcher:
             scene_ids: of the scenes that look most alike, best first; only they are matched in a large map.
             rng: of the solver.
         """
-        landmarks = self._all or self._neighborhood(scene_ids)
-        if len(landmarks.embeddings) < self._solver.min_inliers:
+        landmarks = self._neighborhood(scene_ids) if self._all is None else {_WHOLE_MAP: self._all}
+        if sum(len(one.embeddings) for one in landmarks.values()) < self._solver.min_inliers:
             return None
-        pairs = match_to_points(query.descriptors, landmarks.embeddings, query.grid_shape, self._matching)
-        points_map = landmarks.positions_map[pairs.rows_b]
+        blocks = [PointBlock(key=key, descriptors=one.embeddings) for key, one in landmarks.items()]
+        pairs = self._matcher.match(query.patches, blocks)
+        points_map = np.concatenate([one.positions_map for one in landmarks.values()])[pairs.rows_b]
         if query.depth is None:
             found = solve_absolute_pose(
                 query.keypoints_px[pairs.rows_a],
@@ -101,24 +104,19 @@ class LandmarkMatcher:
             return None
         return PoseCandidate(T_map_camera=aligned.T_b_a, score=aligned.score)
 
-    def _neighborhood(self, scene_ids: Sequence[int]) -> LandmarkMatrix:
-        """Landmarks of the first scenes, no more together than allowed; those of the first one in any case."""
+    def _neighborhood(self, scene_ids: Sequence[int]) -> dict[int, LandmarkMatrix]:
+        """Landmarks of the first scenes by their ids, no more together than allowed; of the first one in any case."""
         counts = self._blocks.counts
-        chosen: list[LandmarkMatrix] = []
+        chosen: dict[int, LandmarkMatrix] = {}
         total = 0
         for scene_id in scene_ids:
             count = counts.get(scene_id, 0)
             if count and chosen and total + count > self._max_landmarks:
                 break
             if count:
-                chosen.append(self._scenes[scene_id])
+                chosen[scene_id] = self._scenes[scene_id]
                 total += count
-        if not chosen:
-            return LandmarkMatrix(embeddings=np.zeros((0, 0), np.float32), positions_map=np.zeros((0, 3)))
-        return LandmarkMatrix(
-            embeddings=np.concatenate([scene.embeddings for scene in chosen]),
-            positions_map=np.concatenate([scene.positions_map for scene in chosen]),
-        )
+        return chosen
 
 
 def _as_matrix(landmarks: Landmarks) -> LandmarkMatrix:

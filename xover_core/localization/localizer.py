@@ -29,7 +29,7 @@ from xover_core.localization.hypothesis_builder import MAX_VIEW_ANGLE, MAX_VIEW_
 from xover_core.localization.keyframe_retrieval import KeyframeRetriever, best_rows
 from xover_core.localization.keyframe_store import StoredView, ViewStore
 from xover_core.localization.landmark_matching import LandmarkMatcher
-from xover_core.localization.matcher_factory import make_view_matcher
+from xover_core.localization.matcher_factory import make_point_matcher, make_view_matcher
 from xover_core.localization.pose_candidates import MatchedView, PoseCandidate, QueryView, solve_candidate
 from xover_core.localization.pose_hint import apply_hint, near_hint
 from xover_core.localization.scene_belief import SceneBelief
@@ -107,7 +107,10 @@ class Localizer:
         search = make_search(self._views, landmark_map.signatures, retrieval.vocabulary_size, rng)
         self._retriever = KeyframeRetriever(search, self._views.table.scene_ids, landmark_map.scenes, retrieval)
         self._landmarks = LandmarkMatcher(
-            landmark_map.blocks, settings.matching, settings.solver, max_landmarks=retrieval.max_landmarks
+            landmark_map.blocks,
+            make_point_matcher(settings),
+            settings.solver,
+            max_landmarks=retrieval.max_landmarks,
         )
         self._scene_names = {scene.scene_id: scene.name for scene in landmark_map.scenes}
         self._matcher = make_view_matcher(settings)
@@ -232,6 +235,7 @@ class Localizer:
             descriptors=features.finest,
             points_camera=points,
             depth=frame.depth if has_depth else None,
+            features=features,
         )
 
     def _use_scene_finder(self, scene_finder: SceneFinder | None) -> None:

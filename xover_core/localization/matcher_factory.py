@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings -> what matches a query with keyframes: the processor, or the GPU that encodes."""
+"""Settings -> what matches a query with keyframes and landmarks: the processor, or the GPU that encodes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from xover_core.errors import BackendUnavailableError
 from xover_core.inference.available import require_cuda_torch
 from xover_core.inference.cuda_devices import CPU, find_cuda_devices, pick_device
 from xover_core.localization.matching_products import FloatMatchingProducts, MatchingProducts, WholeMatchingProducts
+from xover_core.localization.point_matcher import PointMatcher, ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
 from xover_core.localization.side_by_side import threads_on_cpu
 from xover_core.localization.view_matcher import ViewMatcher
@@ -23,13 +24,31 @@ def make_view_matcher(settings: XoverSettings) -> ViewMatcher:
     Raises:
         BackendUnavailableError: `inference.device` names a GPU that is not there.
     """
-    return _make_on_gpu(settings) or ProcessorMatcher(
-        settings.matching, _make_products(settings.matching), threads_on_cpu(settings.inference)
-    )
+    device = _find_gpu(settings)
+    if device is None:
+        products = _make_products(settings.matching)
+        return ProcessorMatcher(settings.matching, products, threads_on_cpu(settings.inference))
+    from xover_core.localization.torch_view_matcher import TorchViewMatcher
+
+    return TorchViewMatcher(settings.matching, device, settings.matching.device_cache_mb)
 
 
-def _make_on_gpu(settings: XoverSettings) -> ViewMatcher | None:
-    """The matcher on the GPU of the settings; None where they name none, or torch cannot use it."""
+def make_point_matcher(settings: XoverSettings) -> PointMatcher:
+    """Make the matcher for the landmarks of one map, where keyframes are matched.
+
+    Raises:
+        BackendUnavailableError: `inference.device` names a GPU that is not there.
+    """
+    device = _find_gpu(settings)
+    if device is None:
+        return ProcessorPointMatcher(settings.matching)
+    from xover_core.localization.torch_point_matcher import TorchPointMatcher
+
+    return TorchPointMatcher(settings.matching, device, settings.matching.device_cache_mb)
+
+
+def _find_gpu(settings: XoverSettings) -> str | None:
+    """The GPU of the settings; None where they name none, or torch cannot use it."""
     devices = find_cuda_devices()
     device = pick_device(settings.inference.device, devices)
     if device == CPU:
@@ -37,11 +56,9 @@ def _make_on_gpu(settings: XoverSettings) -> ViewMatcher | None:
     try:
         require_cuda_torch(devices)
     except BackendUnavailableError as error:
-        _logger.warning("keyframes are matched on the processor: %s", error)
+        _logger.warning("patches are matched on the processor: %s", error)
         return None
-    from xover_core.localization.torch_view_matcher import TorchViewMatcher
-
-    return TorchViewMatcher(settings.matching, device, settings.matching.device_cache_mb)
+    return device
 
 
 def _make_products(settings: MatchingSettings) -> MatchingProducts:

@@ -20,7 +20,7 @@ from xover_core.geometry.camera_pose import CameraPose, solve_absolute_pose, sol
 from xover_core.geometry.transforms import invert, make_pose, transform_points
 from xover_core.localization.keyframe_store import StoredView
 from xover_core.localization.patch_matching import PatchPairs
-from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, Mat4
+from xover_core.types import CameraIntrinsics, Float32Array, Float64Array, Mat4, PatchFeatures
 
 # Pixel thresholds of the settings are meant at this image height.
 REFERENCE_HEIGHT = 240
@@ -37,6 +37,7 @@ class QueryView:
         descriptors: (N, D) of the finest scale.
         points_camera: (N, 3) float64, NaN where there is no depth (everywhere without a depth image).
         depth: (H, W) the depth image, if any.
+        features: as the encoder gave them, which may lie on a GPU; None: nobody did.
     """
 
     camera: CameraIntrinsics
@@ -45,6 +46,14 @@ class QueryView:
     descriptors: Float32Array
     points_camera: Float64Array
     depth: Float32Array | None
+    features: PatchFeatures | None = None
+
+    @property
+    def patches(self) -> PatchFeatures:
+        """The patches alone, where they lie."""
+        return self.features or PatchFeatures(
+            grid_shape=self.grid_shape, keypoints_px=self.keypoints_px, descriptors=(self.descriptors,)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
