@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 from bench_localize import load_recordings, localize_in_turns, stage_times, write_map
-from gpu_stages import measure_matching, measure_network, measure_upload, wait_for
+from gpu_stages import measure_landmarks, measure_matching, measure_network, measure_upload, wait_for
 from made_up_inputs import make_frame
 from measurement import Measurement, NotMeasured, Row
 from section import run_section
@@ -104,6 +104,7 @@ def measure_parts(encoders: Mapping[str, PatchEncoder], frame: RgbdFrame, args: 
     yield from measure_network(MODEL, RADIUS, size, of_way, BASELINE, rounds)
     threads = len(os.sched_getaffinity(0))
     yield from measure_matching(encoders[BASELINE], frame, args.device, rounds, threads)
+    yield from measure_landmarks(encoders[BASELINE], frame, args.device, rounds)
 
 
 def install_random(folder: Path, backbone: str) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
 from measurement import Measurement
 from timing import WARM_UP, Times, latency, time_in_turns
 
-from xover_core.config import InferenceSettings, MatchingSettings
+from xover_core.config import InferenceSettings, MatchingSettings, RetrievalSettings
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.inference.device_session import DeviceSession
 from xover_core.inference.frame_upload import FrameUpload
@@ -20,7 +21,9 @@ from xover_core.inference.picture_session import prepare_picture
 from xover_core.inference.session_factory import make_session
 from xover_core.localization.keyframe_store import StoredView, make_stored_view
 from xover_core.localization.matching_products import FloatMatchingProducts
+from xover_core.localization.point_matcher import PointBlock, ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
+from xover_core.localization.torch_point_matcher import TorchPointMatcher
 from xover_core.localization.torch_view_matcher import TorchViewMatcher
 from xover_core.types import Keyframe, PatchFeatures, RgbdFrame
 
@@ -101,6 +104,21 @@ def measure_matching(
         "GPU, stages", f"match {NUM_VIEWS} keyframes of {len(query.keypoints_px)} patches", times["device"],
         f"processor, float32, {num_threads} threads", times["processor"],
     )  # fmt: skip
+
+
+def measure_landmarks(encoder: PatchEncoder, frame: RgbdFrame, device: str, rounds: int) -> Iterator[Measurement]:
+    """The same query with landmarks, as many as a map may have that is matched as a whole."""
+    query = encoder.encode(frame)
+    points = np.random.default_rng(0).normal(size=(RetrievalSettings().max_landmarks, query.finest.shape[1]))
+    unit = (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
+    blocks = [PointBlock(key=0, descriptors=unit)]
+    settings = MatchingSettings()
+    matchers = {
+        "device": TorchPointMatcher(settings, device, CACHE_MB),
+        "processor": ProcessorPointMatcher(settings),
+    }
+    times = time_in_turns({name: partial(one.match, query, blocks) for name, one in matchers.items()}, rounds)
+    yield latency("GPU, stages", f"match {len(unit)} landmarks", times["device"], "processor", times["processor"])
 
 
 def make_views(query: PatchFeatures, frame: RgbdFrame) -> list[StoredView]:

@@ -65,6 +65,7 @@ def test_everything_is_measured_beside_its_baseline() -> None:
         "picture to the device",
         "network, torch fp16",
         "match 10 keyframes of 80 patches",
+        "match 10000 landmarks",
     }
     steps = {row.name for row in found if row.area == "GPU, localizer step"}
     assert {"tiny, whole step, p50", "tiny, encode, p50", "tiny, match, p95", "tiny, verify, p95"} <= steps
