@@ -14,6 +14,7 @@ from measurement import Measurement, NotMeasured
 from published_vit import TINY_DINO
 from section import Effort
 
+from xover_core.config import RetrievalSettings
 from xover_core.datasets.rgbd_sequence import SequenceItem
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE
 from xover_core.networks import vit_backbone
@@ -65,7 +66,7 @@ def test_everything_is_measured_beside_its_baseline() -> None:
         "picture to the device",
         "network, torch fp16",
         "match 10 keyframes of 80 patches",
-        "match 10000 landmarks",
+        f"match {RetrievalSettings().max_landmarks} landmarks",
     }
     steps = {row.name for row in found if row.area == "GPU, localizer step"}
     assert {"tiny, whole step, p50", "tiny, encode, p50", "tiny, match, p95", "tiny, verify, p95"} <= steps
