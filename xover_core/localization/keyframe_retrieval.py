@@ -14,8 +14,8 @@ from xover_core.localization.scene_means import BestViewMeans
 from xover_core.localization.signature_search import SignatureSearch
 from xover_core.types import Float32Array, Float64Array, Scene, SceneMatch
 
-# No scene is held to be less probable than this, so that every keyframe can still be found.
-MIN_SCENE_PROBABILITY = 1e-3
+# No scene is held to be less probable than this share of an even chance, so that every keyframe can still be found.
+MIN_SHARE_OF_CHANCE = 1e-3
 # Scenes that an answer tells of; nobody reads more, and thousands would take longer to list than to rank.
 MAX_RANKED_SCENES = 100
 
@@ -92,12 +92,13 @@ class KeyframeRetriever:
             scenes: the most probable ones.
             weight: similarity that a keyframe gains when its scene is more probable by a factor e.
         """
-        probabilities = np.full(len(self._scene_ids), MIN_SCENE_PROBABILITY)
+        smallest = MIN_SHARE_OF_CHANCE / len(self._scene_ids)
+        probabilities = np.full(len(self._scene_ids), smallest)
         ranked = np.array([scene.scene_id for scene in scenes], np.int64)
         values = np.array([scene.probability for scene in scenes])
         has_keyframes = np.isin(ranked, self._scene_ids)
         rows = np.searchsorted(self._scene_ids, ranked[has_keyframes])
-        probabilities[rows] = np.maximum(values[has_keyframes], MIN_SCENE_PROBABILITY)
+        probabilities[rows] = np.maximum(values[has_keyframes], smallest)
         return np.asarray(similarities + weight * np.log(probabilities)[self._scene_rows], np.float32)
 
 
