@@ -12,6 +12,7 @@ one. Networks that are not shipped as an exported file are exported for the run,
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from typing import Any
 from environment import find_gpu
 from made_up_inputs import HEIGHT, make_frame
 from measurement import Measurement, NotMeasured, Row
+from network_accuracy import accuracy_here
 from network_runs import BASELINE, WAYS, export_here, memory_here, shipped_here, time_here, times_of
 from own_process import run_apart
 from section import Effort, run_section
@@ -29,12 +31,15 @@ from xover_core.config import EncoderSettings
 from xover_core.encoders.factory import ENCODER_KINDS, make_encoder
 from xover_core.errors import ModelError
 from xover_core.inference.model_graphs import graphs_of
-from xover_core.inference.model_store import model_entries
+from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
 from xover_core.inference.session import PRECISIONS
 
 FILES, MEMORY = "exported files", "memory of a process with one network"
 WEIGHT_FREE, COMPILED = "rootsift-pca64", "torch-compiled"
-EVERY_FRAME = ("locus-compact", "crossover-light.views")
+ACCURACY = "accuracy, mean average precision of patch retrieval"
+ENCODERS = ("locus-compact",)
+"""Of patches, whose network has their name."""
+EVERY_FRAME = (*ENCODERS, "crossover-light.views")
 """Networks that the localizer runs for each frame."""
 Reasons = dict[tuple[str, str, str], str]
 """(network, device, way) -> why it was not measured."""
@@ -43,20 +48,37 @@ Reasons = dict[tuple[str, str, str], str]
 def measure(args: argparse.Namespace) -> Iterator[Row]:
     """All networks, then all encoders."""
     models = args.models or [name for name in model_entries() if is_network(name)]
+    graphs: list[tuple[str, str]] = []
+    reasons: Reasons = {}
     with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
-        graphs: list[tuple[str, str]] = []
+        # where this process and those that it starts find exported files beside those that are shipped
+        os.environ[MODELS_DIR_VARIABLE] = folder
         for model in models:
             for graph, sizes in run_apart(shipped_here, model=model).items():
                 graphs.append((model, graph))
-                yield from measure_files(model, graph, sizes, folder, args.effort)
-        reasons: Reasons = {}
+                yield from measure_files(model, graph, sizes, args.effort)
         for device, threads in places(args.threads):
             for model, graph in graphs:
-                yield from measure_network(model, graph, device, threads, folder, args.effort, reasons)
+                yield from measure_network(model, graph, device, threads, args.effort, reasons)
         for model, graph in chosen_for_memory(graphs, args.effort):
-            yield from measure_memory(model, graph, folder, reasons)
+            yield from measure_memory(model, graph, reasons)
+        yield from measure_encoders(args.threads, args.effort)
+        for model in ENCODERS if args.effort is not Effort.QUICK else ():
+            if model in models:
+                yield from measure_accuracy(model, args.effort, reasons)
     yield from rows_of_reasons(reasons, len(graphs))
-    yield from measure_encoders(args.threads, args.effort)
+
+
+def measure_accuracy(model: str, effort: Effort, reasons: Reasons) -> Iterator[Row]:
+    """Patch retrieval with features that were computed in each way."""
+    ways = [way for way in ways_of(model, "cpu", Effort.QUICK) if (model, "cpu", way) not in reasons]
+    found = run_apart(accuracy_here, model=model, ways=ways, num_batches=effort.pick(1, 4, 12))
+    for way, precision in found.items():
+        if way != BASELINE:
+            yield Measurement(
+                area=ACCURACY, name=model, variant=way, value=precision, unit="%",
+                baseline="torch eager", baseline_value=found[BASELINE],
+            )  # fmt: skip
 
 
 def is_network(model: str) -> bool:
@@ -72,12 +94,12 @@ def places(threads: list[int]) -> list[tuple[str, int]]:
     return [("cpu", number) for number in threads] + ([("cuda:0", 1)] if find_gpu() else [])
 
 
-def measure_files(model: str, graph: str, shipped: Mapping[str, int], folder: str, effort: Effort) -> Iterator[Row]:
+def measure_files(model: str, graph: str, shipped: Mapping[str, int], effort: Effort) -> Iterator[Row]:
     """Sizes of exported files beside float32; those that are not shipped are made, as far as there is time for it."""
     sizes = dict(shipped)
     for precision in precisions_of(graph, effort):
         if precision not in sizes:
-            size = _export(model, graph, precision, folder)
+            size = _export(model, graph, precision)
             if isinstance(size, str):
                 yield NotMeasured(area=FILES, name=f"{graph}, {precision}", reason=size)
             else:
@@ -90,10 +112,10 @@ def measure_files(model: str, graph: str, shipped: Mapping[str, int], folder: st
             )  # fmt: skip
 
 
-def _export(model: str, graph: str, precision: str, folder: str) -> int | str:
+def _export(model: str, graph: str, precision: str) -> int | str:
     """Bytes, or why there is no file; a library may end its process."""
     try:
-        found: int | str = run_apart(export_here, model=model, graph=graph, precision=precision, folder=folder)
+        found: int | str = run_apart(export_here, model=model, graph=graph, precision=precision)
     except ChildProcessError as error:
         return str(error)
     return found
@@ -107,11 +129,11 @@ def precisions_of(graph: str, effort: Effort) -> Sequence[str]:
 
 
 def measure_network(
-    model: str, graph: str, device: str, threads: int, folder: str, effort: Effort, reasons: Reasons
+    model: str, graph: str, device: str, threads: int, effort: Effort, reasons: Reasons
 ) -> Iterator[Row]:
     """One network in all ways; why some did not run goes to `reasons`."""
     area = f"networks, {device}, {count(threads)}" if device == "cpu" else f"networks, {device}"
-    settings: dict[str, Any] = {"model": model, "graph": graph, "device": device, "folder": folder}
+    settings: dict[str, Any] = {"model": model, "graph": graph, "device": device}
     settings |= {"num_threads": threads, "rounds": effort.pick(5, 20, 100), "ways": ways_of(graph, device, effort)}
     try:
         answer = run_apart(time_here, threads=threads, **settings)
@@ -150,12 +172,12 @@ def chosen_for_memory(graphs: Sequence[tuple[str, str]], effort: Effort) -> list
     return [(model, graph) for model, graph in graphs if effort is Effort.FULL or graph in EVERY_FRAME]
 
 
-def measure_memory(model: str, graph: str, folder: str, reasons: Reasons) -> Iterator[Row]:
+def measure_memory(model: str, graph: str, reasons: Reasons) -> Iterator[Row]:
     """A process for each backend that could run the network."""
     peaks: dict[str, float] = {}
     for way in ways_of(graph, "cpu", Effort.QUICK):
         if (graph, "cpu", way) not in reasons:
-            found = run_apart(memory_here, model=model, graph=graph, way=way, device="cpu", folder=folder)
+            found = run_apart(memory_here, model=model, graph=graph, way=way, device="cpu")
             if not isinstance(found, str):
                 peaks[way] = found
     for way, peak in peaks.items():

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from xover_core.config import InferenceSettings
 from xover_core.errors import XoverError
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.model_graphs import graphs_of
-from xover_core.inference.model_store import load_export
+from xover_core.inference.model_store import MODELS_DIR_VARIABLE, load_export
 from xover_core.inference.session import BACKENDS, PRECISIONS, Session
 from xover_core.inference.session_factory import make_session
 
@@ -39,20 +40,19 @@ def shipped_here(model: str) -> dict[str, dict[str, int]]:
     return {name: {one: len(file) for one, file in files.items() if file is not None} for name, files in found.items()}
 
 
-def export_here(model: str, graph: str, precision: str, folder: str) -> int | str:
-    """Export a network into a folder; gives bytes, or why it cannot be."""
-    from xover_core.inference.onnx_export import export_graph
+def export_here(model: str, graph: str, precision: str) -> int | str:
+    """Export a network into the models folder of this process; gives bytes, or why it cannot be."""
+    from xover_core.inference.export_install import export_into
 
     try:
-        path = _file_of(Path(folder), graph, precision)
-        return export_graph(find_network(model, graph), path, precision=precision).num_bytes
+        return export_into(
+            Path(os.environ[MODELS_DIR_VARIABLE]), find_network(model, graph), precision=precision
+        ).num_bytes
     except XoverError as error:
         return str(error)
 
 
-def time_here(
-    model: str, graph: str, device: str, num_threads: int, rounds: int, ways: list[str], folder: str
-) -> Answer:
+def time_here(model: str, graph: str, device: str, num_threads: int, rounds: int, ways: list[str]) -> Answer:
     """Time a network in several ways in turns, in this process.
 
     Returns:
@@ -64,7 +64,7 @@ def time_here(
     reasons: dict[str, str] = {}
     for way in ways:
         try:
-            session = open_session(network, way, device, num_threads, Path(folder))
+            session = open_session(network, way, device, num_threads)
             # some fail at the first inputs only, and some compile then
             session.run(inputs)
             sessions[way] = session
@@ -75,12 +75,12 @@ def time_here(
     return {"times": {way: [one.wall_ms, one.processor_ms] for way, one in times.items()}, "reasons": reasons}
 
 
-def memory_here(model: str, graph: str, way: str, device: str, folder: str) -> float | str:
+def memory_here(model: str, graph: str, way: str, device: str) -> float | str:
     """Most memory of this process, MB, after it loaded a network and ran it; or why it could not."""
     network = find_network(model, graph)
     inputs = usual_inputs(network)
     try:
-        session = open_session(network, way, device, 1, Path(folder))
+        session = open_session(network, way, device, 1)
         for _ in range(3):
             session.run(inputs)
     except XoverError as error:
@@ -88,15 +88,15 @@ def memory_here(model: str, graph: str, way: str, device: str, folder: str) -> f
     return peak_memory_mb()
 
 
-def open_session(graph: ModelGraph, way: str, device: str, num_threads: int, folder: Path) -> Session:
-    """A network on one backend, from shipped files or those that `export_here` made.
+def open_session(graph: ModelGraph, way: str, device: str, num_threads: int) -> Session:
+    """A network on one backend.
 
     Raises:
         XoverError: it cannot run here.
     """
     backend, precision = WAYS[way]
     settings = InferenceSettings(backend=backend, precision=precision, device=device, num_threads=num_threads)
-    return make_session(graph, settings, partial(_find_export, folder))
+    return make_session(graph, settings)
 
 
 def times_of(answer: Answer) -> dict[str, Times]:
@@ -128,13 +128,3 @@ def _resized(array: NDArray[Any], shape: Sequence[int]) -> NDArray[Any]:
     """The same numbers over and over; of ids, those that are not padding."""
     values = array[array > 0] if np.issubdtype(array.dtype, np.integer) else array
     return np.ascontiguousarray(np.resize(values, shape))
-
-
-def _find_export(folder: Path, graph: str, precision: str) -> bytes | None:
-    """The file that is shipped, else the one made for this run."""
-    file = _file_of(folder, graph, precision)
-    return file.read_bytes() if file.is_file() else load_export(graph, precision)
-
-
-def _file_of(folder: Path, graph: str, precision: str) -> Path:
-    return folder / f"{graph}.{precision}.onnx"

@@ -34,7 +34,7 @@ def run_apart(function: Callable[..., Any], *, threads: int = 1, **arguments: An
     done = subprocess.run([sys.executable, __file__, *what], capture_output=True, text=True, env=environment)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise ChildProcessError(f"{function.__name__}({arguments}) in a process of its own: {last}")
+        raise ChildProcessError(f"{function.__name__} in a process of its own: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
