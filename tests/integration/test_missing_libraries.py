@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from xover_core.cli.main import EXIT_ERROR
 
 # a tiny map with hardly any motion needs keyframes close to each other
 DENSE = ("--set", "mapping.min_translation=0.1", "--set", "mapping.min_rotation_deg=5")
 NUM_QUERIES = 8
+OPTIONAL = ("onnxruntime", "torch", "faiss", "openvino", "transformers")
 
 
 def run_without(missing: tuple[str, ...], *arguments: object) -> subprocess.CompletedProcess[str]:
@@ -36,8 +39,18 @@ def map_and_localize(missing: tuple[str, ...], place: Path, folder: Path) -> lis
     return said.splitlines()
 
 
-def test_without_onnxruntime_faiss_and_transformers(place: Path, tmp_path: Path) -> None:
-    said = map_and_localize(("onnxruntime", "faiss", "transformers"), place, tmp_path)
+@pytest.mark.parametrize("missing", [*((library,) for library in OPTIONAL), OPTIONAL], ids=" ".join)
+def test_what_is_there_is_told_without_any_of_them(missing: tuple[str, ...]) -> None:
+    assert run_without(missing, "--help").stdout.startswith("usage: xover")
+    done = run_without(missing, "info")
+    assert (done.returncode, done.stderr) == (0, "")
+    for library in OPTIONAL:
+        told = next(line for line in done.stdout.splitlines() if line.startswith(f"  {library} "))
+        assert ("not installed: " in told) == (library in missing)
+
+
+def test_without_onnxruntime_faiss_transformers_and_openvino(place: Path, tmp_path: Path) -> None:
+    said = map_and_localize(("onnxruntime", "faiss", "transformers", "openvino"), place, tmp_path)
     (in_mapping, in_localizing) = (line for line in said if "onnxruntime is not installed" in line)
     assert "run by torch" in in_mapping
     assert in_localizing == in_mapping
