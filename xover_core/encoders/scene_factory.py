@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from xover_core.config import InferenceSettings, SceneEncoderSettings
 from xover_core.encoders.crossover_scene_encoder import MODEL_NAMES, make_crossover_scene_encoder
@@ -14,8 +15,13 @@ from xover_core.encoders.view_tokens import VIEW_RADII, ViewTokenizer
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.inference.crossover_files import PublishedCrossoverSettings
+from xover_core.inference.libraries import load_library
 from xover_core.inference.light_session import make_light_session
 from xover_core.inference.model_store import ModelEntry, model_entry
+from xover_core.inference.torch_device import torch_device
+
+if TYPE_CHECKING:
+    from xover_core.inference.inventory_session import InventorySession
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -38,7 +44,8 @@ def make_scene_encoder(
     # the published CrossOver is several files, and so in no manifest
     for behaviour, name in MODEL_NAMES.items():
         if settings.model == name:
-            return make_crossover_scene_encoder(PublishedCrossoverSettings(behaviour=behaviour))
+            device = torch_device(inference or InferenceSettings())
+            return make_crossover_scene_encoder(PublishedCrossoverSettings(behaviour=behaviour, device=device))
     entry = model_entry(settings.model)
     if entry.kind not in _MAKERS:
         raise ModelError(
@@ -69,13 +76,22 @@ def scene_encoder_if_possible(
 
 def _make_light(entry: ModelEntry, inference: InferenceSettings) -> SceneEncoder:
     """The light family; its views are described by the features of a patch encoder."""
-    backbone = model_entry(VIEW_BACKBONE)
+    parts = [entry, model_entry(VIEW_BACKBONE), *([model_entry(entry.inventory)] if entry.inventory else [])]
     return LightSceneEncoder(
         name=entry.name,
-        weights_sha256=f"{entry.sha256}/{backbone.sha256}",
+        weights_sha256="/".join(part.sha256 for part in parts),
         session=make_light_session(entry.name, inference.num_threads),
         tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE, inference, VIEW_RADII)),
+        inventory=_make_inventory(entry.inventory) if entry.inventory else None,
     )
+
+
+def _make_inventory(name: str) -> InventorySession:
+    """What is in a scene; only torch runs it."""
+    load_library("torch")
+    from xover_core.inference.inventory_session import make_inventory_session
+
+    return make_inventory_session(name)
 
 
 _MAKERS: Mapping[str, Callable[[ModelEntry, InferenceSettings], SceneEncoder]] = {"light-crossover": _make_light}
