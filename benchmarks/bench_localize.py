@@ -5,7 +5,8 @@
     python benchmarks/bench_localize.py [DIR]
 
 DIR holds recordings `map` and `query`, as for `xover evaluate`; without it two walks through a procedural apartment are
-rendered, which is not timed. Latency is of one frame at a time; accuracy is what `xover evaluate` measures.
+rendered, which is not timed. Latency is of one frame at a time; accuracy is what `xover evaluate` measures. Online, true
+poses stand for odometry where the recording has none.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from measurement import Measurement, Row
+from replay_loop import with_odometry
 from section import run_section
 from timing import percentile
 
@@ -86,9 +88,10 @@ def localize_in_turns(
 ) -> dict[str, list[LocalizationResult]]:
     """Each frame with one localizer after the other; the first frames only warm up."""
     results: dict[str, list[LocalizationResult]] = {name: [] for name in localize}
-    for turn, item in enumerate([*queries[:NUM_WARM_UP], *queries]):
+    frames = [with_odometry(item) for item in queries]
+    for turn, frame in enumerate([*frames[:NUM_WARM_UP], *frames]):
         for name, call in localize.items():
-            result = call(item.frame)
+            result = call(frame)
             if turn >= NUM_WARM_UP:
                 results[name].append(result)
     return results

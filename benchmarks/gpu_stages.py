@@ -23,6 +23,7 @@ from xover_core.localization.keyframe_store import StoredView, make_stored_view
 from xover_core.localization.matching_products import FloatMatchingProducts
 from xover_core.localization.point_matcher import PointBlock, ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
+from xover_core.localization.product_threads import ProductThreads
 from xover_core.localization.torch_point_matcher import TorchPointMatcher
 from xover_core.localization.torch_view_matcher import TorchViewMatcher
 from xover_core.types import Keyframe, PatchFeatures, RgbdFrame
@@ -97,7 +98,7 @@ def measure_matching(
     views = make_views(query, frame)
     settings = MatchingSettings()
     on_device = TorchViewMatcher(settings, device, CACHE_MB)
-    on_processor = ProcessorMatcher(settings, FloatMatchingProducts(), num_threads)
+    on_processor = ProcessorMatcher(settings, ProductThreads(FloatMatchingProducts(), num_threads))
     calls = {"device": lambda: on_device.match(query, views), "processor": lambda: on_processor.match(query, views)}
     times = time_in_turns(calls, rounds)
     yield latency(

@@ -20,8 +20,10 @@ from xover_core.localization.matching_products import (
     MatchingProducts,
     WholeMatchingProducts,
 )
-from xover_core.localization.patch_matching import GridShape, PatchPairs, match_patches
+from xover_core.localization.patch_matching import GridShape, PatchPairs, match_patches, match_to_points
+from xover_core.localization.point_matcher import POINTS_PER_PRODUCT, PointBlock, ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
+from xover_core.localization.product_threads import ProductThreads
 from xover_core.types import PatchFeatures
 
 DIM = 64
@@ -62,6 +64,10 @@ def views(query: PatchFeatures, random: np.random.Generator) -> list[StoredView]
     return made
 
 
+def matcher_by(products: MatchingProducts, num_threads: int) -> ProcessorMatcher:
+    return ProcessorMatcher(SETTINGS, ProductThreads(products, num_threads))
+
+
 def expected(query: PatchFeatures, views: list[StoredView]) -> list[PatchPairs]:
     return [
         match_patches(query.finest, view.descriptors, query.grid_shape, view.keyframe.grid_shape, SETTINGS)
@@ -73,7 +79,7 @@ def expected(query: PatchFeatures, views: list[StoredView]) -> list[PatchPairs]:
 def test_gives_the_pairs_of_match_patches_in_the_order_of_the_views(
     query: PatchFeatures, views: list[StoredView], num_threads: int
 ) -> None:
-    matcher = ProcessorMatcher(SETTINGS, FloatMatchingProducts(), num_threads)
+    matcher = matcher_by(FloatMatchingProducts(), num_threads)
     for found, wanted in zip(matcher.match(query, views), expected(query, views), strict=True):
         assert len(wanted) > 50
         np.testing.assert_array_equal(found.rows_a, wanted.rows_a)
@@ -85,7 +91,7 @@ def test_whole_numbers_give_nearly_the_same_pairs_with_exact_similarities(
     query: PatchFeatures, views: list[StoredView]
 ) -> None:
     pytest.importorskip("onnxruntime")
-    matcher = ProcessorMatcher(SETTINGS, WholeMatchingProducts(), 2)
+    matcher = matcher_by(WholeMatchingProducts(), 2)
     for view, found, wanted in zip(views, matcher.match(query, views), expected(query, views), strict=True):
         pairs, wanted_pairs = (set(zip(p.rows_a.tolist(), p.rows_b.tolist(), strict=True)) for p in (found, wanted))
         assert len(pairs & wanted_pairs) >= LEAST_SHARE_OF_SAME_PAIRS * len(pairs | wanted_pairs)
@@ -99,13 +105,13 @@ def test_no_views_have_no_pairs_and_one_view_is_enough(
     query: PatchFeatures, views: list[StoredView], make: type[MatchingProducts]
 ) -> None:
     pytest.importorskip("onnxruntime")
-    matcher = ProcessorMatcher(SETTINGS, make(), 2)
+    matcher = matcher_by(make(), 2)
     assert matcher.match(query, []) == []
     assert len(matcher.match(query, views[:1])) == 1
 
 
 def test_an_answer_stays_when_the_memory_is_used_again(query: PatchFeatures, views: list[StoredView]) -> None:
-    matcher = ProcessorMatcher(SETTINGS, FloatMatchingProducts(), 1)
+    matcher = matcher_by(FloatMatchingProducts(), 1)
     first = matcher.match(query, views[:1])[0]
     rows, similarities = first.rows_b.copy(), first.similarities.copy()
     matcher.match(query, views)
@@ -114,36 +120,38 @@ def test_an_answer_stays_when_the_memory_is_used_again(query: PatchFeatures, vie
 
 
 def test_memory_for_products_is_that_of_the_largest_view(query: PatchFeatures, views: list[StoredView]) -> None:
-    matcher = ProcessorMatcher(SETTINGS, FloatMatchingProducts(), 2)
+    threads = ProductThreads(FloatMatchingProducts(), 2)
+    matcher = ProcessorMatcher(SETTINGS, threads)
     matcher.match(query, views)
-    full = matcher.buffer_bytes
+    full = threads.buffer_bytes
     # each of the two threads gets the views of one shape of grid
     assert full == 4 * 180 * (180 + 160)
     for _ in range(3):
         matcher.match(query, views)
-    assert matcher.buffer_bytes == full
+    assert threads.buffer_bytes == full
 
 
 def test_no_more_whole_views_are_kept_than_allowed(query: PatchFeatures, views: list[StoredView]) -> None:
     pytest.importorskip("onnxruntime")
-    products = WholeMatchingProducts(max_views=3)
-    matcher = ProcessorMatcher(SETTINGS, products, 1)
+    products = WholeMatchingProducts(max_kept=3)
+    matcher = matcher_by(products, 1)
     once = matcher.match(query, views)
     assert len(products) == 3
     again = matcher.match(query, views)
     for a, b in zip(once, again, strict=True):
         np.testing.assert_array_equal(a.rows_b, b.rows_b)
     # the last ones are kept, and not made again
-    assert products.of_view(views[-1]) is products.of_view(views[-1])
+    last = views[-1].keyframe.keyframe_id, views[-1].descriptors
+    assert products.of_rows(*last) is products.of_rows(*last)
 
 
 def test_an_error_in_a_thread_reaches_the_caller(query: PatchFeatures, views: list[StoredView]) -> None:
     class Broken(FloatMatchingProducts):
-        def multiply(self, query: np.ndarray, view: np.ndarray, out: np.ndarray) -> None:
+        def multiply(self, query: np.ndarray, rows: np.ndarray, out: np.ndarray) -> None:
             raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError, match="broken"):
-        ProcessorMatcher(SETTINGS, Broken(), 2).match(query, views)
+        matcher_by(Broken(), 2).match(query, views)
 
 
 def test_without_onnx_runtime_keyframes_are_matched_in_float32(
@@ -156,3 +164,35 @@ def test_without_onnx_runtime_keyframes_are_matched_in_float32(
     assert "onnxruntime is not installed" in caplog.text
     for found, wanted in zip(matcher.match(query, views), expected(query, views), strict=True):
         np.testing.assert_array_equal(found.rows_b, wanted.rows_b)
+
+
+@pytest.fixture
+def points(query: PatchFeatures, random: np.random.Generator) -> np.ndarray:
+    """More than one product's worth, some of which look like patches of the query."""
+    strange = random.normal(size=(POINTS_PER_PRODUCT + 200, DIM))
+    seen = query.finest[::3] + random.normal(scale=0.05, size=query.finest[::3].shape)
+    return unit(np.concatenate([strange, seen]))[random.permutation(len(strange) + len(seen))]
+
+
+@pytest.mark.parametrize("make", PRODUCTS)
+@pytest.mark.parametrize("borders", [(), (100,), (1, 400, 1200)])
+def test_points_are_matched_as_all_at_once_however_they_come(
+    query: PatchFeatures, points: np.ndarray, make: type[MatchingProducts], borders: tuple[int, ...]
+) -> None:
+    pytest.importorskip("onnxruntime")
+    blocks = [PointBlock(key=i, descriptors=part) for i, part in enumerate(np.split(points, borders))]
+    found = ProcessorPointMatcher(SETTINGS, ProductThreads(make(), 2)).match(query, blocks)
+    wanted = match_to_points(query.finest, points, query.grid_shape, SETTINGS)
+    pairs, wanted_pairs = (set(zip(p.rows_a.tolist(), p.rows_b.tolist(), strict=True)) for p in (found, wanted))
+    assert len(wanted_pairs) > 50
+    least = 1.0 if make is FloatMatchingProducts else LEAST_SHARE_OF_SAME_PAIRS
+    assert len(pairs & wanted_pairs) >= least * len(pairs | wanted_pairs)
+    exact = (query.finest[found.rows_a] * points[found.rows_b]).sum(axis=1)
+    np.testing.assert_allclose(found.similarities, exact, atol=1e-6)
+
+
+def test_blocks_without_points_are_no_problem(query: PatchFeatures, points: np.ndarray) -> None:
+    matcher = ProcessorPointMatcher(SETTINGS, ProductThreads(FloatMatchingProducts(), 1))
+    blocks = [PointBlock(key=1, descriptors=points[:0]), PointBlock(key=2, descriptors=points)]
+    found = matcher.match(query, blocks)
+    np.testing.assert_array_equal(found.rows_b, matcher.match(query, blocks[1:]).rows_b)

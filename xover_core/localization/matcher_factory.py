@@ -12,6 +12,7 @@ from xover_core.inference.cuda_devices import CPU, find_cuda_devices, pick_devic
 from xover_core.localization.matching_products import FloatMatchingProducts, MatchingProducts, WholeMatchingProducts
 from xover_core.localization.point_matcher import PointMatcher, ProcessorPointMatcher
 from xover_core.localization.processor_matcher import ProcessorMatcher
+from xover_core.localization.product_threads import ProductThreads
 from xover_core.localization.side_by_side import threads_on_cpu
 from xover_core.localization.view_matcher import ViewMatcher
 
@@ -26,8 +27,7 @@ def make_view_matcher(settings: XoverSettings) -> ViewMatcher:
     """
     device = _find_gpu(settings)
     if device is None:
-        products = _make_products(settings.matching)
-        return ProcessorMatcher(settings.matching, products, threads_on_cpu(settings.inference))
+        return ProcessorMatcher(settings.matching, _make_threads(settings))
     from xover_core.localization.torch_view_matcher import TorchViewMatcher
 
     return TorchViewMatcher(settings.matching, device, settings.matching.device_cache_mb)
@@ -41,7 +41,7 @@ def make_point_matcher(settings: XoverSettings) -> PointMatcher:
     """
     device = _find_gpu(settings)
     if device is None:
-        return ProcessorPointMatcher(settings.matching)
+        return ProcessorPointMatcher(settings.matching, _make_threads(settings))
     from xover_core.localization.torch_point_matcher import TorchPointMatcher
 
     return TorchPointMatcher(settings.matching, device, settings.matching.device_cache_mb)
@@ -61,11 +61,16 @@ def _find_gpu(settings: XoverSettings) -> str | None:
     return device
 
 
+def _make_threads(settings: XoverSettings) -> ProductThreads:
+    """As many threads as a network gets."""
+    return ProductThreads(_make_products(settings.matching), threads_on_cpu(settings.inference))
+
+
 def _make_products(settings: MatchingSettings) -> MatchingProducts:
     """Whole numbers where they are wanted and ONNX Runtime is there to multiply them, else float32."""
     if settings.use_whole_numbers:
         try:
             return WholeMatchingProducts()
         except BackendUnavailableError as error:
-            _logger.info("keyframes are matched in float32, which takes three times as long: %s", error)
+            _logger.info("patches are matched in float32, which takes three times as long: %s", error)
     return FloatMatchingProducts()

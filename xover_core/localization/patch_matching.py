@@ -107,14 +107,33 @@ def match_to_points(
         grid_a: (rows, cols).
         settings: thresholds.
     """
-    similarity = descriptors_a @ descriptors_b.T
-    to_b = similarity.argmax(axis=1)
-    best = similarity[np.arange(len(to_b)), to_b]
-    returns = argmax_of_columns(similarity)[to_b]
-    keep = _grid_distance(np.arange(len(to_b)), returns, grid_a[1]) <= settings.max_cycle_distance
-    rows = np.flatnonzero(keep & (best >= settings.min_similarity))
-    rows = rows[np.argsort(-best[rows], kind="stable")[: settings.max_matches]]
-    return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=best[rows])
+    products = descriptors_a @ descriptors_b.T
+    to_b, to_a = products.argmax(axis=1), argmax_of_columns(products)
+    similarities = products[np.arange(len(to_b)), to_b]
+    return select_points(to_b, to_a, similarities, grid_a, settings)
+
+
+def select_points(
+    to_b: NDArray[np.int64],
+    to_a: NDArray[np.int64],
+    similarities: Float32Array,
+    grid_a: GridShape,
+    settings: MatchingSettings,
+) -> PatchPairs:
+    """What `match_to_points` keeps, by what is most similar.
+
+    Args:
+        to_b: (N,) for each patch the most similar point.
+        to_a: (M,) for each point the most similar patch.
+        similarities: (N,) of the patches with these points.
+        grid_a: (rows, cols).
+        settings: thresholds.
+    """
+    rows = np.arange(len(to_b))
+    keep = _grid_distance(rows, to_a[to_b], grid_a[1]) <= settings.max_cycle_distance
+    rows = np.flatnonzero(keep & (similarities >= settings.min_similarity))
+    rows = rows[np.argsort(-similarities[rows], kind="stable")[: settings.max_matches]]
+    return PatchPairs(rows_a=rows, rows_b=to_b[rows], similarities=similarities[rows])
 
 
 def argmax_of_columns(matrix: NDArray[np.float32] | NDArray[np.int32]) -> NDArray[np.int64]:
