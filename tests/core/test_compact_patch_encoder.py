@@ -99,7 +99,7 @@ def test_depth_is_never_averaged_over_an_edge(frame):
     seen = []
 
     class Recorder:
-        radii, descriptor_dim, on_device = (0.2,), 4, SimpleNamespace(is_possible=False)
+        radii, descriptor_dim, on_device = (0.2,), 4, SimpleNamespace(find=lambda: None)
 
         def run(self, image, depth, intrinsics):
             seen.append((image, depth, intrinsics))

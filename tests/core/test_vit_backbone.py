@@ -10,6 +10,7 @@ import pytest
 import torch
 from published_vit import TINY_DINO, TINY_DINOV2, TINY_SWIGLU, PublishedVit
 from safetensors.torch import save_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from xover_core.errors import BackendUnavailableError, ModelError, SensorDataError
 from xover_core.inference.vit_weights import (
@@ -227,3 +228,28 @@ def test_a_traced_network_is_for_all_sizes_and_keeps_nothing() -> None:
     for rows, cols in ((6, 5), (4, 4), (4, 9)):
         images = torch.randn(2, 3, 8 * rows, 8 * cols)
         torch.testing.assert_close(traced(images), backbone(images), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+class Recorder(TorchDispatchMode):
+    """Names of the operations that torch carries out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        self.names.add(str(operation))
+        return operation(*args, **(kwargs or {}))
+
+
+@pytest.mark.usefixtures("_transformers")
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_pass_waits_for_no_number_and_copies_nothing_to_or_from_the_device(shape: VitShape) -> None:
+    backbone = VitBackbone(shape)
+    images = torch.randn(1, 3, 3 * shape.patch_size, 5 * shape.patch_size)
+    backbone(images)
+    with Recorder() as recorder:
+        backbone(images)
+    assert any("scaled_dot_product" in name for name in recorder.names)
+    waiting = ("_local_scalar_dense", "nonzero", "_to_copy", "lift_fresh", "bicubic")
+    assert not [name for name in recorder.names if any(word in name for word in waiting)]

@@ -68,15 +68,17 @@ class CompactPatchEncoder:
     def _describe(self, frame: RgbdFrame, grid: PatchGrid, camera: Float32Array) -> Sequence[Float32Array]:
         """Features for each radius of the session."""
         on_device = self._session.on_device
-        if not on_device.is_possible:
+        session = on_device.find()
+        if session is None:
             image = resize_to_grid(frame.rgb, grid).transpose(2, 0, 1)[None] * np.float32(1 / 255)
             found = self._session.run(
                 np.ascontiguousarray(image, np.float32), resize_depth(frame.depth, grid)[None], camera[None]
             )
             # what runs the network may be sure only now, and from then on all frames go the same way
-            if not on_device.is_possible:
+            session = on_device.find()
+            if session is None:
                 return found
-        return on_device.run_frame(frame.rgb, frame.depth, camera, grid.working_size[::-1])
+        return on_device.run_frame(session, frame.rgb, frame.depth, camera, grid.working_size[::-1])
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
         """The grid for images of this size, made once for each."""

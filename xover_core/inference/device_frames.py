@@ -33,30 +33,36 @@ class DeviceFrames:
         self._session = session
         self._uploads: RecentItems[tuple[Size, Size, str], FrameUpload] = RecentItems(_make_upload, _MAX_SIZES)
 
-    @property
-    def is_possible(self) -> bool:
-        """Whether the session keeps tensors on its device; may become true when it has run for the first time."""
-        return self._find() is not None
+    def find(self) -> DeviceSession | None:
+        """The session as one that keeps tensors on its device; None if it does not, or if it has not run yet."""
+        working = self._session.working if isinstance(self._session, FirstThatWorks) else self._session
+        return working if isinstance(working, DeviceSession) else None
 
-    def run_picture(self, rgb: NDArray[np.uint8], size: Size) -> Sequence[Float32Array]:
+    def run_picture(self, session: DeviceSession, rgb: NDArray[np.uint8], size: Size) -> Sequence[Float32Array]:
         """Describe (H, W, 3) bytes by a network of pictures in [0, 1].
 
         Args:
+            session: that `find` gave.
             rgb: of any size.
             size: (height, width) that the network expects, px.
 
         Returns:
             For each output (N, D), copied when somebody asks for it.
         """
-        session = self._require()
-        return self._run(session, (self._upload(session, rgb, size).prepare_picture(rgb),))
+        return _run(session, (self._upload(session, rgb, size).prepare_picture(rgb),))
 
     def run_frame(
-        self, rgb: NDArray[np.uint8], depth: Float32Array | None, camera: Float32Array, size: Size
+        self,
+        session: DeviceSession,
+        rgb: NDArray[np.uint8],
+        depth: Float32Array | None,
+        camera: Float32Array,
+        size: Size,
     ) -> Sequence[Float32Array]:
         """Describe a frame by a network of pictures in [0, 1], depth in metres and cameras.
 
         Args:
+            session: that `find` gave.
             rgb: (H, W, 3) of any size.
             depth: (H, W) metres; None without any.
             camera: (4,) fx, fy, cx, cy at the size that the network expects, px.
@@ -65,28 +71,18 @@ class DeviceFrames:
         Returns:
             As `run_picture`.
         """
-        session = self._require()
-        return self._run(session, self._upload(session, rgb, size).prepare_frame(rgb, depth, camera))
-
-    def _run(self, session: DeviceSession, inputs: tuple[Tensor, ...]) -> Sequence[Float32Array]:
-        """Of each output that for the one frame."""
-        from xover_core.inference.device_descriptors import DeviceDescriptors
-
-        return DeviceDescriptors([output[0] for output in session.run_tensors(inputs)])
+        return _run(session, self._upload(session, rgb, size).prepare_frame(rgb, depth, camera))
 
     def _upload(self, session: DeviceSession, rgb: NDArray[np.uint8], size: Size) -> FrameUpload:
         """What frames of this size need."""
         return self._uploads.get(((rgb.shape[0], rgb.shape[1]), size, session.info.device))
 
-    def _find(self) -> DeviceSession | None:
-        working = self._session.working if isinstance(self._session, FirstThatWorks) else self._session
-        return working if isinstance(working, DeviceSession) else None
 
-    def _require(self) -> DeviceSession:
-        session = self._find()
-        if session is None:
-            raise RuntimeError("frames on a device: the session takes and gives arrays; ask is_possible before.")
-        return session
+def _run(session: DeviceSession, inputs: tuple[Tensor, ...]) -> Sequence[Float32Array]:
+    """Of each output that for the one frame."""
+    from xover_core.inference.device_descriptors import DeviceDescriptors
+
+    return DeviceDescriptors([output[0] for output in session.run_tensors(inputs)])
 
 
 def _make_upload(sizes: tuple[Size, Size, str]) -> FrameUpload:

@@ -42,12 +42,14 @@ class PictureSession:
             For each output (N, D), patches row by row; what lies on a GPU is copied when somebody asks for it.
         """
         size = grid_shape[0] * self._patch_size, grid_shape[1] * self._patch_size
-        if not self._on_device.is_possible:
+        session = self._on_device.find()
+        if session is None:
             outputs = self._session.run({self._session.inputs[0].name: prepare_picture(rgb, size)})
             # which backend it is may be sure only now, and from then on all pictures go the same way
-            if not self._on_device.is_possible:
+            session = self._on_device.find()
+            if session is None:
                 return tuple(outputs[spec.name][0] for spec in self._session.outputs)
-        return self._on_device.run_picture(rgb, size)
+        return self._on_device.run_picture(session, rgb, size)
 
 
 def prepare_picture(rgb: NDArray[np.uint8], size: Size) -> Float32Array:
