@@ -84,7 +84,9 @@ def load_recording(recording: Path | None, max_frames: int) -> list[SequenceItem
 def build(items: Sequence[SequenceItem], path: Path) -> Mapped:
     """Map a recording; a keyframe's image is encoded once more, for comparison."""
     builder = open_map_builder(path, XoverSettings())
-    kept, skipped, encoding = [], [], []
+    kept: list[Times] = []
+    skipped: list[Times] = []
+    encoding: list[Times] = []
     with builder.storage:
         # the first pictures that a network sees take longer
         builder.encoder.encode(items[0].frame)
@@ -127,7 +129,7 @@ def rows_of_building(mapped: Mapped, frame: RgbdFrame) -> Iterator[Row]:
     )  # fmt: skip
     yield Measurement(
         area=BUILDING, name="file, for a keyframe", value=summary.size_bytes / max(summary.num_keyframes, 1) / 1e3,
-        unit="kB", baseline="its colour and depth", baseline_value=BYTES_PER_PIXEL * frame.depth.size / 1e3,
+        unit="kB", baseline="its colour and depth", baseline_value=BYTES_PER_PIXEL * frame.rgb[..., 0].size / 1e3,
     )  # fmt: skip
 
 
