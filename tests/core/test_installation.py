@@ -88,11 +88,12 @@ def test_a_model_is_run_by_the_fastest_that_is_there(monkeypatch: pytest.MonkeyP
 
     everything = available.available_backends()
     assert "run by onnxruntime on cpu in fp32: the fastest" in told()["locus-compact"]
+    assert "on cpu in fp32" in told()["crossover-light"], "whatever there is, its networks are too small for a GPU"
     only_torch = tuple(one for one in everything if one.name == "torch")
     monkeypatch.setattr(available, "available_backends", lambda: only_torch)
     assert "run by torch on cpu in fp32" in told()["locus-compact"]
     monkeypatch.setattr(available, "available_backends", lambda: ())
-    assert "nothing here can run it; pip install onnxruntime" in told()["locus-compact"]
+    assert "cannot be run by anything here; pip install onnxruntime" in told()["locus-compact"]
     assert "run by OpenCV and NumPy" in told()["rootsift-pca64"]
 
 

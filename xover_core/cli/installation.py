@@ -6,15 +6,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import xover_core
+from xover_core.config import InferenceSettings
 from xover_core.errors import BackendUnavailableError, XoverError
 
 if TYPE_CHECKING:
+    from xover_core.inference.available import BackendStatus
+    from xover_core.inference.model_graph import ModelGraph
     from xover_core.inference.model_store import ModelEntry
 
 Rows = list[tuple[str, str]]
@@ -33,14 +37,17 @@ OPTIONAL = {
     "open3d": "not used by xover itself; for looking at meshes and clouds",
     "rclpy": "no nodes; source ROS 2, or make env",
 }
-# kinds of models in the manifests, by what runs them
-_RUN_BY_SESSIONS = ("compact", "vit-locus")
+# kinds of models in the manifests
 _RUN_WITHOUT_NETWORK = ("rootsift",)
+_DEVICES = {"light-crossover": "cpu"}  # its networks are too small for a GPU
 
 
 def installation_rows() -> Rows:
     """Everything, in the order in which it is printed."""
-    return [*_place_rows(), *_library_rows(), *_device_rows(), *_backend_rows(), *_model_rows()]
+    from xover_core.inference.available import available_backends
+
+    backends = available_backends()
+    return [*_place_rows(), *_library_rows(), *_device_rows(), *_backend_rows(backends), *_model_rows(backends)]
 
 
 def _place_rows() -> Rows:
@@ -100,46 +107,50 @@ def _device_rows() -> Rows:
     ]
 
 
-def _backend_rows() -> Rows:
+def _backend_rows(backends: Sequence[BackendStatus]) -> Rows:
     """What can run networks here, and why the rest cannot."""
-    from xover_core.inference.available import available_backends
-
     rows = [("backends", "")]
-    for one in available_backends():
+    for one in backends:
         rows.append((f"  {one.name}", f"{one.version} {one.reason}" if one.available else f"no: {one.reason}"))
     return rows
 
 
-def _model_rows() -> Rows:
+def _model_rows(backends: Sequence[BackendStatus]) -> Rows:
     """Models of all manifests, whether their weights are there, and what would run them."""
     from xover_core.inference.model_store import load_weights, model_entries, model_folders
 
+    available = {one.name for one in backends if one.available}
     rows = [("models", f"searched in {', '.join(map(str, model_folders()))}")]
     for name, entry in model_entries().items():
         try:
             size_mb = len(load_weights(name)) / 1e6
-            found = f"{size_mb:.1f} MB, sha256 {entry.sha256[:16]} as in the manifest; {_runner(entry)}"
+            found = f"{size_mb:.1f} MB, sha256 {entry.sha256[:16]} as in the manifest; {_runner(entry, available)}"
         except XoverError as error:
             found = f"no: {error}"
         rows.append((f"  {name}", found))
     return rows
 
 
-def _runner(entry: ModelEntry) -> str:
-    """What runs a model here at default settings, and why."""
+def _runner(entry: ModelEntry, available: Set[str]) -> str:
+    """What runs a model here at default settings, and why; of several networks, what runs how many of them."""
+    from xover_core.inference.model_graphs import graphs_of
+
     if entry.kind in _RUN_WITHOUT_NETWORK:
         return "run by OpenCV and NumPy"
-    if entry.kind not in _RUN_BY_SESSIONS:
-        return "run by torch, which is all that its encoder knows"
-    from xover_core.inference.available import available_backends
-    from xover_core.inference.model_graphs import graphs_of
+    device = _DEVICES.get(entry.kind, "auto")
+    counts = Counter(_way_to_run(graph, device, available) for graph in graphs_of(entry.name))
+    if len(counts) == 1:
+        return next(iter(counts))
+    return "; ".join(f"{number} parts {way}" for way, number in counts.items())
+
+
+def _way_to_run(graph: ModelGraph, device: str, available: Set[str]) -> str:
+    """The first way to run a network whose library and exported file are here."""
     from xover_core.inference.model_store import load_export
     from xover_core.inference.session_factory import ways_to_run
 
-    available = {one.name for one in available_backends() if one.available}
-    (graph,) = graphs_of(entry.name)
-    for way in ways_to_run(graph):
+    for way in ways_to_run(graph, InferenceSettings(device=device)):
         has_network = way.backend.startswith("torch") or load_export(graph.name, way.precision) is not None
         if way.backend in available and has_network:
             return f"run by {way.backend} on {way.device} in {way.precision}: {way.reason}"
-    return "nothing here can run it; pip install onnxruntime, or pip install 'xover[torch]'"
+    return "cannot be run by anything here; pip install onnxruntime, or pip install 'xover[torch]'"
