@@ -7,15 +7,12 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xover_core.encoders.patch_grid import PatchGrid, make_patch_grid, resize_to_grid
 from xover_core.geometry.camera import resize_intrinsics
+from xover_core.geometry.depth import MAX_DEPTH_M, nearest_pixels
 from xover_core.inference.compact_session import CompactSession
 from xover_core.types import CameraIntrinsics, Float32Array, ModelInfo, PatchFeatures, RgbdFrame
-
-# RGB-D cameras measure nothing beyond, m.
-_MAX_DEPTH_M = 20.0
 
 
 class CompactPatchEncoder:
@@ -96,13 +93,7 @@ def resize_depth(depth: Float32Array | None, grid: PatchGrid) -> Float32Array:
     width, height = grid.working_size
     if depth is None:
         return np.zeros((height, width), np.float32)
-    rows, columns = _nearest(height, depth.shape[0]), _nearest(width, depth.shape[1])
+    rows, columns = nearest_pixels(height, depth.shape[0]), nearest_pixels(width, depth.shape[1])
     nearest = depth[rows[:, None], columns[None, :]]
     # a comparison with NaN is false
-    return np.where((nearest > 0) & (nearest <= _MAX_DEPTH_M), nearest, np.float32(0))
-
-
-def _nearest(length: int, full_length: int) -> NDArray[np.intp]:
-    """(length,) the pixel of a full side that lies nearest to each pixel of the resized one."""
-    position = (np.arange(length) + 0.5) * (full_length / length) - 0.5
-    return np.asarray(np.clip(np.rint(position), 0, full_length - 1), np.intp)
+    return np.where((nearest > 0) & (nearest <= MAX_DEPTH_M), nearest, np.float32(0))

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from xover_core.types import Float32Array
 
+MAX_DEPTH_M = 20.0
+"""RGB-D cameras measure nothing beyond."""
+
 
 def metres_from_raw(raw: NDArray[np.generic], *, depth_scale: float) -> Float32Array:
     """Convert a depth image to float32 metres with 0 for no reading.
@@ -31,6 +34,12 @@ def sample_depth(depth: Float32Array, pixels: NDArray[np.floating], *, max_depth
     inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
     values = depth[np.clip(v, 0, height - 1), np.clip(u, 0, width - 1)]
     return np.asarray(np.where(inside & (values <= max_depth), values, 0), dtype=np.float32)
+
+
+def nearest_pixels(length: int, full_length: int) -> NDArray[np.intp]:
+    """(length,) the pixel of a full side that lies nearest to each pixel of the resized one."""
+    position = (np.arange(length) + 0.5) * (full_length / length) - 0.5
+    return np.asarray(np.clip(np.rint(position), 0, full_length - 1), np.intp)
 
 
 def valid_share(depth: Float32Array) -> float:

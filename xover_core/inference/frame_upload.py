@@ -11,8 +11,6 @@ from torch import Tensor
 from xover_core.networks.image_preparation import DepthPreparation, ImagePreparation, Size
 from xover_core.types import Float32Array
 
-# RGB-D cameras measure nothing beyond, m.
-_MAX_DEPTH_M = 20.0
 _FLOAT_BYTES, _CHANNELS, _CAMERA_NUMBERS = 4, 3, 4
 
 
@@ -36,7 +34,7 @@ class FrameUpload:
         self._uploaded = torch.empty_like(self._staging, device=device) if is_gpu else self._staging
         self._is_read = torch.cuda.Event() if is_gpu else None  # type: ignore[no-untyped-call]
         self._image = ImagePreparation(full_size, size).to(device)
-        self._depth = DepthPreparation(full_size, size, _MAX_DEPTH_M).to(device)
+        self._depth = DepthPreparation(full_size, size).to(device)
 
     def prepare_picture(self, rgb: NDArray[np.uint8]) -> Tensor:
         """(H, W, 3) bytes to (1, 3, h, w) in [0, 1] on the device."""

@@ -80,5 +80,7 @@ def encode_safetensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, str
     # the library writes metadata in an order that it draws anew in every process
     header = json.loads(data[_LENGTH_BYTES : _LENGTH_BYTES + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
-    return data[:_LENGTH_BYTES] + ordered + data[_LENGTH_BYTES + length :]
+    ordered = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    # tensors begin where they are aligned
+    ordered = ordered.ljust(-(-len(ordered) // _LENGTH_BYTES) * _LENGTH_BYTES)
+    return len(ordered).to_bytes(_LENGTH_BYTES, "little") + ordered + data[_LENGTH_BYTES + length :]

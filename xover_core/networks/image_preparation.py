@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from xover_core.geometry.depth import MAX_DEPTH_M, nearest_pixels
 from xover_core.types import Float32Array
 
 _WHITE = 255.0
@@ -50,16 +50,14 @@ class DepthPreparation(nn.Module):
     rows: Tensor
     columns: Tensor
 
-    def __init__(self, full_size: Size, size: Size, max_depth: float) -> None:
+    def __init__(self, full_size: Size, size: Size) -> None:
         """Find the samples.
 
         Args:
             full_size: (height, width) of the depth, px.
             size: (height, width) that the network expects, px.
-            max_depth: what a camera says beyond is no reading, m.
         """
         super().__init__()
-        self._max_depth = max_depth
         for name, length, full in zip(("rows", "columns"), size, full_size, strict=True):
             self.register_buffer(name, torch.from_numpy(nearest_pixels(length, full)), persistent=False)
 
@@ -67,13 +65,7 @@ class DepthPreparation(nn.Module):
         """(B, H, W) to (B, h, w) metres, 0 without reading."""
         nearest = depth[:, self.rows[:, None], self.columns[None, :]]
         # a comparison with NaN is false
-        return torch.where((nearest > 0) & (nearest <= self._max_depth), nearest, 0.0)
-
-
-def nearest_pixels(length: int, full_length: int) -> NDArray[np.intp]:
-    """(length,) the pixel of a full side that lies nearest to each pixel of the resized one."""
-    position = (np.arange(length) + 0.5) * (full_length / length) - 0.5
-    return np.asarray(np.clip(np.rint(position), 0, full_length - 1), np.intp)
+        return torch.where((nearest > 0) & (nearest <= MAX_DEPTH_M), nearest, 0.0)
 
 
 def resize_weights(length: int, full_length: int) -> Float32Array:
