@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +37,15 @@ OPTIONAL = {
     "open3d": "not used by xover itself; for looking at meshes and clouds",
     "rclpy": "no nodes; source ROS 2, or make env",
 }
+# module -> what may provide it, where that has another name
+DISTRIBUTIONS = {
+    "cv2": ("opencv-python-headless", "opencv-python", "opencv-contrib-python"),
+    "yaml": ("PyYAML",),
+    "faiss": ("faiss-gpu", "faiss-gpu-cu12", "faiss-cpu"),
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime"),
+    "open3d": ("open3d", "open3d-cpu"),
+    "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
+}
 # kinds of models in the manifests
 _RUN_WITHOUT_NETWORK = ("rootsift",)
 _DEVICES = {"light-crossover": "cpu"}  # its networks are too small for a GPU
@@ -61,22 +70,24 @@ def _place_rows() -> Rows:
 
 def _library_rows() -> Rows:
     """Libraries with their versions; none is loaded but ONNX Runtime, which alone knows its providers."""
-    distributions = metadata.packages_distributions()
     rows = [("libraries", "")]
-    rows += [(f"  {name}", _version(name, distributions) or "missing; pip install xover again") for name in REQUIRED]
+    rows += [(f"  {name}", _version(name) or "missing; pip install xover again") for name in REQUIRED]
     for name, without in OPTIONAL.items():
-        found = _version(name, distributions)
+        found = _version(name)
         rows.append((f"  {name}", found + _more_of(name) if found else f"not installed: {without}"))
     return rows
 
 
-def _version(module: str, distributions: Mapping[str, list[str]]) -> str:
+def _version(module: str) -> str:
     """Version of what provides a module, and its name where that is another; empty where nothing does."""
     if importlib.util.find_spec(module) is None:
         return ""
-    # a module in two folders of one environment is listed twice
-    names = sorted(set(distributions.get(module, ())))
-    told = [metadata.version(name) + ("" if name == module else f" ({name})") for name in names]
+    told = []
+    for name in DISTRIBUTIONS.get(module, (module,)):
+        try:
+            told.append(metadata.version(name) + ("" if name == module else f" ({name})"))
+        except metadata.PackageNotFoundError:
+            continue
     return " and ".join(told) or "installed, of an unknown version"
 
 
