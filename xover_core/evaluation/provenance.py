@@ -19,7 +19,10 @@ from typing import Any
 import xover_core
 from xover_core.errors import TrainingError
 
-_LIBRARIES = ("numpy", "opencv-python-headless", "faiss-cpu", "poselib", "torch")
+_LIBRARIES = (
+    *("numpy", "opencv-python-headless", "faiss-cpu", "faiss-gpu", "poselib"),
+    *("torch", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt"),
+)
 _GIT_TIMEOUT_S = 10.0
 
 
