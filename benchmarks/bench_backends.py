@@ -143,6 +143,9 @@ def measure_network(
         return
     reasons |= {(graph, device, way): reason for way, reason in answer["reasons"].items()}
     times = times_of(answer)
+    if BASELINE not in times:
+        yield NotMeasured(area=area, name=graph, reason=answer["reasons"][BASELINE])
+        return
     baseline = times.pop(BASELINE)
     for percent in (50, 95):
         for way, own in times.items():
@@ -181,7 +184,7 @@ def measure_memory(model: str, graph: str, reasons: Reasons) -> Iterator[Row]:
             if not isinstance(found, str):
                 peaks[way] = found
     for way, peak in peaks.items():
-        if way != BASELINE:
+        if way != BASELINE and BASELINE in peaks:
             yield Measurement(
                 area=MEMORY, name=graph, variant=way, value=peak, unit="MB",
                 baseline="torch eager", baseline_value=peaks[BASELINE],
