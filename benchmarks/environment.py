@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xover_core.evaluation.provenance import Provenance, find_provenance
+from xover_core.inference.cuda_devices import find_cuda_devices
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
 
@@ -50,10 +51,8 @@ def find_environment() -> Environment:
 
 
 def find_gpu() -> str:
-    """Name of the first NVIDIA GPU by its driver's own files, empty without one; loads no library."""
-    for card in sorted(Path("/proc/driver/nvidia/gpus").glob("*/information")):
-        return _field_of(card, "Model")
-    return ""
+    """Name of the first NVIDIA GPU by its driver, empty without one."""
+    return next((device.name for device in find_cuda_devices()), "")
 
 
 def _field_of(file: Path, name: str) -> str:
