@@ -15,6 +15,7 @@ from xover_core.evaluation.protocols.protocol_settings import (
     PatchRetrievalSettings,
     RelativePoseSettings,
 )
+from xover_core.inference.session import PRECISIONS
 
 if TYPE_CHECKING:
     from xover_core.datasets.rgbd_sequence import RgbdSequence
@@ -99,7 +100,7 @@ def run_patch_retrieval(args: argparse.Namespace) -> int:
 
     settings = settings_from(args, PatchRetrievalSettings)
     frames, notes = _site_frames(args)
-    features = (*baseline_features(frames), *encoder_features(_models(args), frames, settings.rho))
+    features = (*baseline_features(frames), *encoder_features(_models(args), frames, settings.rho, args.precision))
     with frame_progress("patch retrieval") as progress:
         sequence = _open(args.recording, args)
         done = measure_patch_retrieval(sequence, features, settings, notes=notes, progress=progress)
@@ -120,7 +121,8 @@ def run_relative_pose(args: argparse.Namespace) -> int:
 
     settings = settings_from(args, RelativePoseSettings)
     frames, notes = _site_frames(args)
-    encoders = [EncoderMatcher(name, encoder) for name, encoder in named_encoders(_models(args), frames)]
+    named = named_encoders(_models(args), frames, precisions=args.precision)
+    encoders = [EncoderMatcher(name, encoder) for name, encoder in named]
     with frame_progress("relative pose") as progress:
         sequence = _open(args.recording, args)
         matchers: tuple[ViewMatcher, ...] = (SiftMatcher(), OrbMatcher(), *encoders)
@@ -149,7 +151,7 @@ def run_linear_probe(args: argparse.Namespace) -> int:
             scene = label_apartment(args.apartment, settings, progress)
     task = make_task(scene, settings.min_patches)
     frames = [view.frame for view in scene.train]
-    features = (*baseline_features(frames), *encoder_features(_models(args), frames, PATCH_RADIUS))
+    features = (*baseline_features(frames), *encoder_features(_models(args), frames, PATCH_RADIUS, args.precision))
     notes = (f"pca64 and -fitted: whitened on the {len(frames)} training frames",)
     with frame_progress("linear probe") as progress:
         done = measure_linear_probe(task, features, settings, notes=notes, progress=progress)
@@ -176,6 +178,13 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         help="patch encoder of models/manifest.yaml; may be repeated (default: the settings' and all LoCUS models)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        action="append",
+        default=[],
+        help="a row for each model in these numbers, by the files of `xover export --install`; may be repeated",
     )
 
 

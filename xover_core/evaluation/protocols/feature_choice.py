@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from xover_core.config import EncoderSettings
+from xover_core.config import EncoderSettings, InferenceSettings
 from xover_core.encoders.factory import ENCODER_KINDS, make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder, SiteFittable
 from xover_core.encoders.whitening import Whitening, WhiteningFitter
@@ -17,7 +17,7 @@ from xover_core.evaluation.protocols.patch_sources import (
     RawPatches,
     SiftPatches,
 )
-from xover_core.inference.model_store import model_entries
+from xover_core.inference.model_store import model_entries, model_entry
 from xover_core.types import RgbdFrame
 
 WHITENED_DIM = 64
@@ -28,6 +28,8 @@ MAX_FIT_FRAMES = 60
 LOCUS_PREFIX = "locus"
 # Radius of a patch, m: which scale of a model with several is asked for where a protocol names none.
 PATCH_RADIUS = 0.2
+# Kind of models that are no networks, and so have one precision.
+_NO_NETWORK = "rootsift"
 
 SiteFrames = Sequence[RgbdFrame]
 
@@ -53,31 +55,49 @@ def baseline_features(site_frames: SiteFrames) -> tuple[PatchFeature, ...]:
     )
 
 
-def encoder_features(models: Sequence[str], site_frames: SiteFrames, radius: float) -> tuple[PatchFeature, ...]:
+def encoder_features(
+    models: Sequence[str], site_frames: SiteFrames, radius: float, precisions: Sequence[str] = ()
+) -> tuple[PatchFeature, ...]:
     """Each model as it is shipped, and where it can be fitted without training also fitted to images of the site.
 
+    Args:
+        models: names.
+        site_frames: what is fitted to.
+        radius: of the features, m; 0 is the finest.
+        precisions: in which networks compute, one row for each; empty for what the settings choose.
+
     Raises:
+        BackendUnavailableError: a network cannot be run here, or not in a precision; `xover export` makes its file.
         ModelError: an unknown model, or its weights are missing.
     """
     return tuple(
         PatchFeature(name=name, source=EncoderPatches(encoder))
-        for name, encoder in named_encoders(models, site_frames, radius)
+        for name, encoder in named_encoders(models, site_frames, radius, precisions)
     )
 
 
 def named_encoders(
-    models: Sequence[str], site_frames: SiteFrames, radius: float = 0.0
+    models: Sequence[str], site_frames: SiteFrames, radius: float = 0.0, precisions: Sequence[str] = ()
 ) -> list[tuple[str, PatchEncoder]]:
-    """(name in tables, encoder): as `encoder_features`; a radius of 0 is the finest."""
+    """(name in tables, encoder): as `encoder_features`."""
     named: list[tuple[str, PatchEncoder]] = []
     for model in models:
-        encoder = make_encoder(EncoderSettings(model=model, image_height=IMAGE_HEIGHT, radius=radius))
+        settings = EncoderSettings(model=model, image_height=IMAGE_HEIGHT, radius=radius)
+        if precisions and model_entry(model).kind != _NO_NETWORK:
+            named += [(f"{model}, {one}", make_encoder(settings, inference=_in(one))) for one in precisions]
+            continue
+        encoder = make_encoder(settings)
         named.append((model, encoder))
         if isinstance(encoder, SiteFittable):
             fitted = encoder.fit_to(site_frames)
             if fitted is not encoder:
                 named.append((f"{model}-fitted", fitted))
     return named
+
+
+def _in(precision: str) -> InferenceSettings:
+    """On the CPU, by ONNX Runtime: rows differ in nothing but their precision."""
+    return InferenceSettings(backend="onnxruntime", device="cpu", precision=precision)
 
 
 def fit_whitening(source: PatchSource, frames: SiteFrames) -> Whitening:
