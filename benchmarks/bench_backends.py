@@ -72,7 +72,7 @@ def measure(args: argparse.Namespace) -> Iterator[Row]:
 def measure_accuracy(model: str, effort: Effort, reasons: Reasons) -> Iterator[Row]:
     """Patch retrieval with features that were computed in each way."""
     ways = [way for way in ways_of(model, "cpu", Effort.QUICK) if (model, "cpu", way) not in reasons]
-    found = run_apart(accuracy_here, model=model, ways=ways, num_batches=effort.pick(1, 4, 12))
+    found = run_apart(accuracy_here, model=model, ways=ways, num_batches=effort.pick(1, 3, 12))
     for way, precision in found.items():
         if way != BASELINE:
             yield Measurement(
@@ -156,7 +156,7 @@ def measure_network(
 
 def ways_of(graph: str, device: str, effort: Effort) -> list[str]:
     """What to try: on the CPU, compiling takes a minute for each network."""
-    with_compiled = device != "cpu" or effort is Effort.FULL or (effort is Effort.NORMAL and graph in EVERY_FRAME)
+    with_compiled = device != "cpu" or effort is Effort.FULL or (effort is Effort.NORMAL and graph in ENCODERS)
     return [way for way in WAYS if with_compiled or not way.startswith(COMPILED)]
 
 

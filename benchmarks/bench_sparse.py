@@ -41,7 +41,7 @@ def measure(args: argparse.Namespace) -> Iterator[Row]:
     sizes = args.sizes or args.effort.pick([10_000], [10_000, 100_000], [10_000, 100_000, 1_000_000])
     smallest: Cost | None = None
     for size in sizes:
-        own = yield from measure_size(size, args.effort.pick(1, 2, 3), args)
+        own = yield from measure_size(size, args.effort.pick(1, 1, 3), args)
         if smallest is not None:
             yield from compare(_area(size), own, f"its own for {sizes[0]:,} voxels", smallest, note="")
         smallest = smallest or own
