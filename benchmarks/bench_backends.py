@@ -15,7 +15,7 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from environment import find_gpu
@@ -99,7 +99,7 @@ def measure_files(model: str, graph: str, shipped: Mapping[str, int], effort: Ef
     sizes = dict(shipped)
     for precision in precisions_of(graph, effort):
         if precision not in sizes:
-            size = _export(model, graph, precision)
+            size = _ask(export_here, model=model, graph=graph, precision=precision)
             if isinstance(size, str):
                 yield NotMeasured(area=FILES, name=f"{graph}, {precision}", reason=size)
             else:
@@ -112,13 +112,12 @@ def measure_files(model: str, graph: str, shipped: Mapping[str, int], effort: Ef
             )  # fmt: skip
 
 
-def _export(model: str, graph: str, precision: str) -> int | str:
-    """Bytes, or why there is no file; a library may end its process."""
+def _ask(function: Callable[..., Any], **arguments: Any) -> Any:
+    """What a function gives in a process of its own, or why it gives nothing: a library may end its process."""
     try:
-        found: int | str = run_apart(export_here, model=model, graph=graph, precision=precision)
+        return run_apart(function, **arguments)
     except ChildProcessError as error:
         return str(error)
-    return found
 
 
 def precisions_of(graph: str, effort: Effort) -> Sequence[str]:
@@ -135,11 +134,9 @@ def measure_network(
     area = f"networks, {device}, {count(threads)}" if device == "cpu" else f"networks, {device}"
     settings: dict[str, Any] = {"model": model, "graph": graph, "device": device}
     settings |= {"num_threads": threads, "rounds": effort.pick(5, 20, 100), "ways": ways_of(graph, device, effort)}
-    try:
-        answer = run_apart(time_here, threads=threads, **settings)
-    except ChildProcessError as error:
-        # a library that ends its process shall not end the others
-        yield NotMeasured(area=area, name=graph, reason=str(error))
+    answer = _ask(time_here, threads=threads, **settings)
+    if isinstance(answer, str):
+        yield NotMeasured(area=area, name=graph, reason=answer)
         return
     reasons |= {(graph, device, way): reason for way, reason in answer["reasons"].items()}
     times = times_of(answer)
@@ -180,7 +177,7 @@ def measure_memory(model: str, graph: str, reasons: Reasons) -> Iterator[Row]:
     peaks: dict[str, float] = {}
     for way in ways_of(graph, "cpu", Effort.QUICK):
         if (graph, "cpu", way) not in reasons:
-            found = run_apart(memory_here, model=model, graph=graph, way=way, device="cpu")
+            found = _ask(memory_here, model=model, graph=graph, way=way, device="cpu")
             if not isinstance(found, str):
                 peaks[way] = found
     for way, peak in peaks.items():
@@ -193,7 +190,8 @@ def measure_memory(model: str, graph: str, reasons: Reasons) -> Iterator[Row]:
 
 def measure_encoders(threads: list[int], effort: Effort) -> Iterator[Row]:
     """Whole frames by each shipped patch encoder."""
-    models = [name for name, entry in model_entries().items() if entry.kind in ENCODER_KINDS]
+    entries = model_entries().items()
+    models = [WEIGHT_FREE, *(name for name, entry in entries if entry.kind in ENCODER_KINDS and is_network(name))]
     for number in threads:
         found = run_apart(encode_here, threads=number, models=models, rounds=effort.pick(5, 15, 50))
         times = {name: Times(tuple(wall), tuple(processor)) for name, (wall, processor) in found.items()}

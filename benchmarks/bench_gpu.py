@@ -53,7 +53,7 @@ WAYS = (
 )
 EXPORTED = ("fp32", "fp16")
 ASPECT = 5 / 4
-NO_GPU = "skipped: no CUDA device"
+NO_GPU = "no CUDA device"
 
 
 def measure(args: argparse.Namespace) -> Iterator[Row]:

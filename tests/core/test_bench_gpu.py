@@ -49,7 +49,7 @@ def _tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
 def test_without_a_gpu_one_line_says_so() -> None:
     assert list(bench_gpu.measure(arguments("cuda:0"))) == [
-        NotMeasured(area="GPU", name="all of it", reason="skipped: no CUDA device")
+        NotMeasured(area="GPU", name="all of it", reason="no CUDA device")
     ]
 
 
