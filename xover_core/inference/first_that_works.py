@@ -87,7 +87,7 @@ class FirstThatWorks:
             try:
                 outputs = self._session.run(inputs)
             except (BackendUnavailableError, ModelError) as error:
-                self._failures.append(error)
+                self._note(error)
                 self._session = self._next()
             else:
                 self._has_run = True
@@ -101,15 +101,21 @@ class FirstThatWorks:
             try:
                 session = candidate.make()
             except (BackendUnavailableError, ModelError) as error:
-                if not candidate.is_extra:
-                    self._failures.append(error)
-                _tell(logging.INFO, f"network {self._graph.name!r}: not by {candidate.name}: {error}")
+                if candidate.is_extra:
+                    _tell(logging.INFO, f"network {self._graph.name!r}: not by {candidate.name}: {error}")
+                else:
+                    self._note(error)
                 continue
             self._report(session.info)
             return session
         # torch comes last, and a file that it cannot read is what has to be mended
         kind = ModelError if self._failures and isinstance(self._failures[-1], ModelError) else BackendUnavailableError
         raise kind(f"network {self._graph.name!r}: nothing here can run it: {self._all_failures()}")
+
+    def _note(self, error: BackendUnavailableError | ModelError) -> None:
+        """Remember a failure; where nothing works, the same one comes with every frame."""
+        if str(error) not in map(str, self._failures):
+            self._failures.append(error)
 
     def _all_failures(self) -> str:
         return " ".join(map(str, self._failures))
