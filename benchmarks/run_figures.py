@@ -45,7 +45,7 @@ def draw_backends(run: BenchRun) -> bytes:
         _finish_ratios(axes)
     middle = (len(labels) - 1) / 2
     panels[0].set_yticks([number * (len(labels) + 1) + middle for number in range(len(networks))], networks)
-    panels[0].invert_yaxis()
+    panels[0].set_ylim(len(networks) * (len(labels) + 1) - 1, -1)
     handles = [panels[0].barh(0, 0, color=color, label=label) for label, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return _as_png(figure, run)
@@ -74,7 +74,7 @@ def draw_steps(run: BenchRun) -> bytes:
         axes.set_title(area, fontsize=10)
         axes.set_xlabel("ms, median")
         axes.margins(x=0.15)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0.6, 1.0))
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
         axes.spines[["top", "right"]].set_visible(False)
     return _as_png(figure, run)
 
@@ -94,7 +94,7 @@ def _finish_ratios(axes: Axes) -> None:
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xlabel("median latency as a multiple of torch eager's, left is faster", fontsize=9)
-    axes.margins(x=0.35, y=0.01)
+    axes.margins(x=0.35)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right"]].set_visible(False)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 from environment import find_environment
 from measurement import Measurement
-from record_run import CLOSED, MARK, OPEN, describe_run, with_run
+from record_run import CLOSED, FIGURE, MARK, OPEN, describe_run, draw_figures, with_run
 from run_figures import draw_backends, draw_steps
 from run_results import BenchRun, SectionResult
 
@@ -47,6 +47,17 @@ def test_the_newest_run_stands_above_and_the_others_are_folded():
     assert twice.count(OPEN) == 1
     assert twice.index(OPEN) < twice.index(CLOSED)
     assert twice.count(CLOSED) == 1
+
+
+def test_only_the_newest_run_has_figures(tmp_path):
+    figures = draw_figures(make_run(("localizer step, online", "match, p50")), tmp_path / "images")
+    assert (tmp_path / "images/localizer-step.png").read_bytes().startswith(PNG)
+    assert [line for line in figures if line] == [f"{FIGURE}stages of a localizer step](images/localizer-step.png)"]
+    page = with_run(f"# Benchmarks\n\n{MARK}\n\n## Earlier\n", make_run(), figures)
+    assert page.count(FIGURE) == 1
+    assert with_run(page, make_run(), figures).count(FIGURE) == 1
+    assert FIGURE not in with_run(page, make_run())
+    assert page.endswith("\n## Earlier\n")
 
 
 def test_a_page_without_a_place_for_runs_is_refused():
