@@ -58,7 +58,7 @@ def _size(row: Measurement) -> int:
 def _finish(axes: Axes, title: str, unit: str) -> None:
     """Scales and labels."""
     axes.set_xscale("log")
-    if unit in ("s", "MB"):
+    if unit == "MB":
         axes.set_yscale("log")
     else:
         axes.set_ylim(0, 100 if unit == "%" else None)

@@ -16,8 +16,10 @@ from xover_core.encoders.factory import make_encoder
 from xover_core.errors import MapFormatError, ModelError
 from xover_core.geometry.camera import resize_intrinsics
 from xover_core.geometry.transforms import make_pose, pose_error
+from xover_core.landmark_map import map_reader
 from xover_core.landmark_map.landmark_arrays import empty_landmarks
 from xover_core.landmark_map.landmark_blocks import ResidentBlocks
+from xover_core.landmark_map.lazy_keyframes import LazyKeyframes
 from xover_core.landmark_map.map_builder import open_map_builder
 from xover_core.landmark_map.map_storage import MapStorage, new_header
 from xover_core.localization.localizer import Localizer, load_localizer
@@ -105,6 +107,15 @@ def same(a: LocalizationResult, b: LocalizationResult) -> bool:
     poses = [(x.state, x.reason, x.probability, None if x.T_map_camera is None else x.T_map_camera.tolist(),
               [(h.probability, h.T_map_camera.tolist()) for h in x.hypotheses]) for x in (a, b)]  # fmt: skip
     return poses[0] == poses[1]
+
+
+def test_a_map_that_is_read_piece_by_piece_gives_the_same_answers(map_path, queries, answers, monkeypatch):
+    monkeypatch.setattr(map_reader, "RESIDENT_FACTOR", 1e9)
+    # room for a few keyframes only
+    small = dataclasses.replace(SETTINGS, retrieval=dataclasses.replace(SETTINGS.retrieval, cache_mb=16.0))
+    lazy = load_localizer(map_path, small)
+    assert isinstance(lazy.landmark_map.keyframes, LazyKeyframes)
+    assert all(same(lazy.localize_image(item.frame), answer) for item, answer in zip(queries, answers, strict=True))
 
 
 def test_most_views_are_found_and_no_answer_is_wrong(answers, queries):

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from xover_core.cli.arguments import Subparsers
 
 if TYPE_CHECKING:
+    from xover_core.landmark_map.landmark_blocks import LandmarkBlocks
     from xover_core.landmark_map.landmark_map import LandmarkMap
-    from xover_core.types import Landmarks
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -40,10 +40,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _map_rows(path: Path) -> list[tuple[str, str]]:
     """Header, model, counts and scenes of a map file."""
-    from xover_core.landmark_map.map_storage import MapStorage
+    import numpy as np
 
-    with MapStorage.open(path, read_only=True) as storage:
-        content = storage.load()
+    from xover_core.config import RetrievalSettings
+    from xover_core.landmark_map.lazy_keyframes import find_table
+    from xover_core.landmark_map.map_reader import open_map
+
+    content = open_map(path, RetrievalSettings())
     header, model = content.header, content.header.model
     radii = ", ".join(f"{r:g}" for r in model.radii)
     rows = [
@@ -53,12 +56,14 @@ def _map_rows(path: Path) -> list[tuple[str, str]]:
         ("model", f"{model.name}, {model.descriptor_dim} values, radii {radii} m, checksum {model.checksum[:16]}"),
         ("scene model", _describe_scene_model(content)),
         ("keyframes", str(len(content.keyframes))),
-        ("landmarks", _describe_landmarks(content.landmarks)),
+        ("landmarks", _describe_landmarks(content.blocks)),
         ("scenes", str(len(content.scenes))),
     ]
+    ids, counts = np.unique(find_table(content.keyframes).scene_ids, return_counts=True)
+    keyframes = dict(zip(ids.tolist(), counts.tolist(), strict=True))
     for scene in content.scenes:
-        num = sum(k.scene_id == scene.scene_id for k in content.keyframes)
         x, y, z = scene.center_map
+        num = keyframes.get(scene.scene_id, 0)
         rows.append((f"  {scene.name}", f"{num} keyframes around ({x:.1f}, {y:.1f}, {z:.1f}) m"))
     return rows
 
@@ -71,14 +76,16 @@ def _describe_scene_model(content: LandmarkMap) -> str:
     return f"{model.name}, {len(content.scene_embeddings)} embeddings, checksum {model.checksum[:16]}"
 
 
-def _describe_landmarks(landmarks: Landmarks) -> str:
+def _describe_landmarks(blocks: LandmarkBlocks) -> str:
     """How many, and how well their embeddings find their own patches again."""
-    if not len(landmarks):
+    if not len(blocks):
         return "0"
     import numpy as np
 
-    tenth, middle, ninth = np.quantile(landmarks.scores, (0.1, 0.5, 0.9))
+    # scene by scene: all landmarks of a large map together take GBs
+    scores = np.concatenate([blocks.of_scene(scene_id).scores for scene_id in blocks.counts])
+    tenth, middle, ninth = np.quantile(scores, (0.1, 0.5, 0.9))
     return (
-        f"{len(landmarks)}, smooth AP {landmarks.scores.mean():.2f} in the mean,"
+        f"{len(blocks)}, smooth AP {scores.mean():.2f} in the mean,"
         f" {tenth:.2f} / {middle:.2f} / {ninth:.2f} at 10 / 50 / 90 %"
     )

@@ -46,15 +46,15 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the scenes that fit best."""
-    from xover_core.landmark_map.map_storage import MapStorage
+    from xover_core.landmark_map.map_reader import open_map
     from xover_core.localization.scene_finder import make_scene_finder
 
     if args.top < 0:
         raise ConfigError(f"xover query: expected --top of 0 or more, got {args.top}.")
     query = _query(args)
-    with MapStorage.open(args.map, read_only=True) as storage:
-        landmark_map = storage.load()
-    matches = make_scene_finder(landmark_map, settings_from(args), str(args.map)).find(query)
+    settings = settings_from(args)
+    landmark_map = open_map(args.map, settings.retrieval)
+    matches = make_scene_finder(landmark_map, settings, str(args.map)).find(query, max_matches=None)
     none_of_these = max(0.0, 1.0 - sum(match.probability for match in matches))
     shown = matches[: args.top or None]
     if args.json:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,11 +101,16 @@ def _add_scene_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
     """Print a row for each scene."""
+    from xover_core.config import RetrievalSettings
+    from xover_core.landmark_map.lazy_keyframes import find_table
+    from xover_core.landmark_map.map_reader import open_map
     from xover_core.landmark_map.map_storage import MapStorage
 
     with MapStorage.open(args.map, read_only=True) as storage:
-        content, sources = storage.load(), storage.scenes.read_sources()
-    rows = [_describe(scene, content, sources) for scene in content.scenes]
+        sources = storage.scenes.read_sources()
+    content = open_map(args.map, RetrievalSettings())
+    num_keyframes = Counter(find_table(content.keyframes).scene_ids.tolist())
+    rows = [_describe(scene, num_keyframes[scene.scene_id], content, sources) for scene in content.scenes]
     print(json.dumps([dataclasses.asdict(row) for row in rows]) if args.json else _table(rows))
     return 0
 
@@ -185,14 +191,14 @@ def find_scene(storage: MapStorage, text: str) -> Scene:
     return exact[0]
 
 
-def _describe(scene: Scene, content: LandmarkMap, sources: Sequence[SceneSource]) -> SceneRow:
+def _describe(scene: Scene, num_keyframes: int, content: LandmarkMap, sources: Sequence[SceneSource]) -> SceneRow:
     """What a map has of a scene."""
     embedded = {e.modality.value: e.num_sources for e in content.scene_embeddings if e.scene_id == scene.scene_id}
     told = [source for source in sources if source.scene_id == scene.scene_id]
     return SceneRow(
         scene_id=scene.scene_id,
         name=scene.name,
-        keyframes=sum(keyframe.scene_id == scene.scene_id for keyframe in content.keyframes),
+        keyframes=num_keyframes,
         embedded=embedded,
         not_embedded=sorted({source.modality.value for source in told} - set(embedded)),
         texts=[source.text for source in told if source.modality is SceneModality.TEXT],

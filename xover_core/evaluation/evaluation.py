@@ -78,7 +78,7 @@ def find_map_facts(map_path: Path, landmark_map: LandmarkMap) -> MapFacts:
         size_bytes=map_path.stat().st_size,
         num_scenes=len(landmark_map.scenes),
         num_keyframes=len(landmark_map.keyframes),
-        num_landmarks=len(landmark_map.landmarks),
+        num_landmarks=len(landmark_map.blocks),
         model=header.model,
     )
 

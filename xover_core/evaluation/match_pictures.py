@@ -46,7 +46,7 @@ class ExampleCollector:
     """Keeps a few queries of each kind, every one with the same chance (reservoir sampling)."""
 
     def __init__(self, landmark_map: LandmarkMap, *, num_per_kind: int = 4, seed: int = 0) -> None:
-        self._keyframes = {k.keyframe_id: k for k in landmark_map.keyframes}
+        self._map = landmark_map
         self._num_per_kind = num_per_kind
         self._random = np.random.default_rng(seed)
         self._num_seen = dict.fromkeys(KINDS, 0)
@@ -70,7 +70,7 @@ class ExampleCollector:
 
     def _draw(self, kind: str, query: ReplayedQuery) -> MatchExample:
         matches = query.result.matches
-        keyframe = self._keyframes.get(matches.keyframe_id) if matches else None
+        keyframe = self._map.keyframe(matches.keyframe_id) if matches else None
         picture = draw_matches(query.item.frame.rgb, keyframe, matches)
         return MatchExample(kind=kind, record=query.record, picture=picture)
 

@@ -7,6 +7,7 @@ import dataclasses
 import logging
 import zlib
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -47,7 +48,7 @@ class FileSignatures:
         vocabulary_size: int,
         index_file: IndexFile,
     ) -> None:
-        """Take what is stored, and make what is missing or was made of other descriptors.
+        """Take what is stored; what is missing or was made of other descriptors is made when it is asked for.
 
         Args:
             rows: reads VLADs.
@@ -61,34 +62,38 @@ class FileSignatures:
         self._rows = rows
         self._keyframes = keyframes
         self._index_file = index_file
-        known = {keyframe_id: (crc, vector) for keyframe_id, crc, vector in stored} if vocabulary else {}
+        self._stored_vocabulary = vocabulary
+        self._vocabulary_size = vocabulary_size
+        self._stored = {keyframe_id: (crc, vector) for keyframe_id, crc, vector in stored} if vocabulary else {}
         ids = keyframes.table.keyframe_ids.tolist()
-        is_right = [known.get(i, (None,))[0] == crc for i, crc in zip(ids, descriptor_checksums.tolist(), strict=True)]
-        self._is_stored = np.array(is_right, bool)
-        self._warn_of_missing()
-        self._vocabulary = vocabulary or self._make_vocabulary(vocabulary_size)
-        self._coarse = np.zeros((len(ids), self._vocabulary.projection.shape[1]), np.float32)
-        for row, keyframe_id in enumerate(ids):
-            vector = known[keyframe_id][1] if is_right[row] else self._vocabulary.coarse(self._encode(row))
-            self._coarse[row] = vector
+        of_now = zip(ids, descriptor_checksums.tolist(), strict=True)
+        self._is_stored = [i in self._stored and self._stored[i][0] == crc for i, crc in of_now]
         self._vlads: BoundedCache[int, Float32Array] = BoundedCache(
             self._read_vlad, lambda vlad: vlad.nbytes, _MAX_VLAD_BYTES
         )
 
-    @property
+    @cached_property
     def vocabulary(self) -> Vocabulary:
         """What they were made with."""
-        return self._vocabulary
+        if self._stored_vocabulary is not None:
+            return self._stored_vocabulary
+        num, rng = len(self._keyframes), np.random.default_rng(_SEED)
+        return make_vocabulary(self._descriptors, num, self._vocabulary_size, rng)
 
-    @property
+    @cached_property
     def coarse(self) -> Float32Array:
         """(K, C) in the order of the keyframes."""
-        return self._coarse
+        self._warn_of_missing()
+        vectors = np.zeros((len(self._keyframes), self.vocabulary.projection.shape[1]), np.float32)
+        for row, keyframe_id in enumerate(self._keyframes.table.keyframe_ids.tolist()):
+            is_stored = self._is_stored[row]
+            vectors[row] = self._stored[keyframe_id][1] if is_stored else self.vocabulary.coarse(self._encode(row))
+        return vectors
 
     @property
     def index_file(self) -> IndexFile:
         """Beside the map file."""
-        return dataclasses.replace(self._index_file, vectors_crc32=zlib.crc32(self._coarse.tobytes()))
+        return dataclasses.replace(self._index_file, vectors_crc32=zlib.crc32(self.coarse.tobytes()))
 
     def read_vlads(self, rows: Sequence[int]) -> Float32Array:
         """(R, W * D) VLADs of some keyframes."""
@@ -99,17 +104,13 @@ class FileSignatures:
         return self._encode(row) if stored is None else stored.astype(np.float32)
 
     def _encode(self, row: int) -> Float32Array:
-        return encode_vlad(self._descriptors(row), self._vocabulary.words)
+        return encode_vlad(self._descriptors(row), self.vocabulary.words)
 
     def _descriptors(self, row: int) -> Float32Array:
         return self._keyframes[row].descriptors[0].astype(np.float32)
 
-    def _make_vocabulary(self, vocabulary_size: int) -> Vocabulary:
-        num = len(self._keyframes)
-        return make_vocabulary(self._descriptors, num, vocabulary_size, np.random.default_rng(_SEED))
-
     def _warn_of_missing(self) -> None:
-        missing = int((~self._is_stored).sum())
+        missing = len(self._is_stored) - sum(self._is_stored)
         if missing and len(self._keyframes) >= MIN_SIGNED_KEYFRAMES:
             _LOGGER.warning(
                 "%d of %d keyframes have no signature in the map file; they are made now, which takes some milliseconds"

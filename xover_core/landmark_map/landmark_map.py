@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xover_core.errors import MapFormatError
 from xover_core.landmark_map.keyframe_signatures import StoredSignatures
 from xover_core.landmark_map.landmark_blocks import LandmarkBlocks
+from xover_core.landmark_map.lazy_keyframes import find_table
 from xover_core.landmark_map.scene_data import SceneEmbedding
 from xover_core.types import Keyframe, Landmarks, ModelInfo, Scene
 
@@ -66,6 +67,11 @@ class LandmarkMap:
     scene_embeddings: tuple[SceneEmbedding, ...] = ()
     scene_views: Mapping[int, NDArray[np.float16]] = field(default_factory=dict)
     signatures: StoredSignatures | None = None
+
+    def keyframe(self, keyframe_id: int) -> Keyframe | None:
+        """The keyframe of an id; None when there is none."""
+        row = find_table(self.keyframes).row_of(keyframe_id)
+        return None if row is None else self.keyframes[row]
 
     @property
     def landmarks(self) -> Landmarks:

@@ -13,7 +13,7 @@ from xover_core.config import EncoderSettings, RetrievalSettings
 from xover_core.encoders.factory import make_encoder
 from xover_core.encoders.patch_encoder import PatchEncoder
 from xover_core.evaluation.protocols.classical_scenes import ClassicalSceneEncoder, ColorBag
-from xover_core.localization.keyframe_retrieval import MAX_VOCABULARY_SAMPLES
+from xover_core.landmark_map.keyframe_signatures import MAX_VOCABULARY_SAMPLES
 from xover_core.landmark_map.vlad import encode_vlad, fit_vocabulary
 from xover_core.types import Float32Array, RgbdFrame
 

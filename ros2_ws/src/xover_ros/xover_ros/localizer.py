@@ -11,7 +11,7 @@ import numpy as np
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 
-from xover_core.errors import GeometryError, MapFormatError, XoverError
+from xover_core.errors import GeometryError, MapChangedError, MapFormatError, XoverError
 from xover_core.geometry.transform_buffer import TransformBuffer
 from xover_core.geometry.transforms import invert
 from xover_core.landmark_map.landmark_map import LandmarkMap
@@ -149,7 +149,12 @@ class Localizer(FrameNode[LocalizerNodeSettings]):
             self._core.reset()
 
     def _process(self, frame: AssembledFrame) -> Publish:
-        result = self.core.process(frame.frame)
+        try:
+            result = self.core.process(frame.frame)
+        except MapChangedError as error:
+            # of a large map, parts are read when they are needed; small ones are in memory as they were
+            self.get_logger().warning(f"{error} Doing so.")
+            result = self.load_core(self._map_path).process(frame.frame)
         picture = match_picture(frame.frame.rgb, result, self.core.landmark_map) if self._wants_matches else None
         return lambda: self._publish(result, picture, frame.frame.camera_frame_id)
 

@@ -113,7 +113,7 @@ class LocalizerOutputs:
             "map_revision": header.revision,
             "map_bytes": self._map.size_bytes,
             "keyframes": len(self._map.keyframes),
-            "landmarks": len(self._map.landmarks),
+            "landmarks": len(self._map.blocks),
             "scenes": len(self._map.scenes),
             "model": header.model.name,
         }
@@ -151,9 +151,7 @@ def match_picture(
     """(H, W, 3) uint8: the query beside the keyframe it was matched to; None without matches."""
     if result.matches is None:
         return None
-    keyframe_id = result.matches.keyframe_id
-    keyframe = next((k for k in landmark_map.keyframes if k.keyframe_id == keyframe_id), None)
-    return draw_matches(rgb, keyframe, result.matches)
+    return draw_matches(rgb, landmark_map.keyframe(result.matches.keyframe_id), result.matches)
 
 
 def describe_result(result: LocalizationResult, now_ns: int, values: dict[str, object]) -> StatusLine:
