@@ -6,6 +6,9 @@
 The scans (`xover scenes --rooms`) must be of rooms that were not trained on. From them small maps are put together, and
 single views and texts are asked for in them, a share of which is of none of the map's scenes; the calibration makes the
 right answers as probable as possible (`localization/scene_calibration.py`).
+
+`--inventory` adds what is in a scene to all embeddings: weights of `xover train inventory`. The dimensions that it
+needs are taken from those in which the embeddings of these scans hardly differ.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from xover_core.datasets.scan_folder import ScanFolder
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
@@ -24,11 +28,13 @@ from xover_core.evaluation.protocols.scene_embeddings import SENTENCE_COUNTS, em
 from xover_core.evaluation.protocols.scene_protocol_settings import SceneProtocolSettings
 from xover_core.evaluation.protocols.scene_table import EmbeddedScan, NamedSceneEncoder, SceneTable
 from xover_core.inference.compact_session import make_compact_session
+from xover_core.inference.inventory_checkpoint import inventory_traits, load_inventory, save_inventory
+from xover_core.inference.inventory_session import InventorySession
 from xover_core.inference.light_checkpoint import load_light
 from xover_core.inference.light_session import light_session_of
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.localization.scene_calibration import fit_scene_calibration
-from xover_core.localization.scene_index import NUM_BEST_VIEWS
+from xover_core.localization.scene_means import NUM_BEST_VIEWS
 from xover_core.types import Float32Array, Float64Array, SceneModality
 
 MODELS = Path(__file__).resolve().parent.parent / "models"
@@ -40,6 +46,11 @@ MAX_VIEWS = 3
 SAYS_NOTHING = 99.0
 MAP_VIEWS = 10
 STORED = (SceneModality.IMAGE, SceneModality.POINT_CLOUD, SceneModality.FLOORPLAN, SceneModality.TEXT)
+# How much an inventory weighs beside all that is learned, of scenes and of texts, which have no colours and no layout.
+INVENTORY_WEIGHTS = (1.0, 3.0)
+BASIS_PLACES = 24
+INVENTORY_KIND = "scene-inventory"
+INVENTORY_SOURCE = "recognition of things in procedural rooms, by this project"
 ASKED = tuple(SceneModality(name) for name in ("image", "text", "floorplan", "point_cloud"))
 
 
@@ -48,29 +59,65 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="safetensors file of a light CrossOver")
     parser.add_argument("--scans", type=Path, required=True, help="rooms that were not trained on, with rescans")
+    parser.add_argument("--inventory", type=Path, help="safetensors file of `xover train inventory`")
     parser.add_argument("--name", default="crossover-light", help="of the model (default: %(default)s)")
     parser.add_argument("--source", default=SOURCE, help="who trained it on what (default: %(default)s)")
     parser.add_argument("--licence", default="Apache-2.0", help="SPDX identifier (default: %(default)s)")
     args = parser.parse_args()
     weights = args.checkpoint.read_bytes()
-    encoder = LightSceneEncoder(
-        name=args.name,
-        weights_sha256="",
-        session=light_session_of(load_light(weights, args.name)),
-        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
-    )
+    encoder = make_encoder(args.name, weights, None)
+    inventory_name = ""
+    if args.inventory:
+        inventory_name = f"{args.name}-inventory"
+        fitted = fit_basis(encoder, args.scans, args.inventory.read_bytes())
+        install_inventory(inventory_name, fitted, args.licence)
+        encoder = make_encoder(args.name, weights, InventorySession(load_inventory(fitted, inventory_name)))
     named = NamedSceneEncoder(name=args.name, encoder=encoder)
     table = embed_scans(ScanFolder(args.scans), [named], SceneProtocolSettings())
     calibrations = {}
     for asked in ASKED:
-        for stored, fitted in fit_asked(table, encoder, asked).items():
-            calibrations[f"{asked.value}->{stored.value}"] = fitted
-            print(f"{asked.value}->{stored.value}: temperature {fitted[0]:.4f}, unknown similarity {fitted[1]:.3f}")
+        for stored, pair in fit_asked(table, encoder, asked).items():
+            calibrations[f"{asked.value}->{stored.value}"] = pair
+            print(f"{asked.value}->{stored.value}: temperature {pair[0]:.4f}, unknown similarity {pair[1]:.3f}")
     entry = make_entry(
         name=args.name, kind="light-crossover", weights=weights, licence=args.licence, source=args.source, radii=()
     )
-    install_model(MODELS, dataclasses.replace(entry, calibration_scene=calibrations), weights)
+    entry = dataclasses.replace(entry, calibration_scene=calibrations, inventory=inventory_name)
+    install_model(MODELS, entry, weights)
     print(f"{args.name}: {len(weights) / 1e6:.2f} MB")
+
+
+def make_encoder(name: str, weights: bytes, inventory: InventorySession | None) -> LightSceneEncoder:
+    """The encoder as robots have it, of weights that are not installed yet."""
+    return LightSceneEncoder(
+        name=name,
+        weights_sha256="",
+        session=light_session_of(load_light(weights, name)),
+        tokenizer=ViewTokenizer(make_compact_session(VIEW_BACKBONE)),
+        inventory=inventory,
+    )
+
+
+def fit_basis(encoder: LightSceneEncoder, scans: Path, inventory: bytes) -> bytes:
+    """The inventory with the directions in which the embeddings of some scans differ most, and its weights."""
+    named = NamedSceneEncoder(name=encoder.model.name, encoder=encoder)
+    table = embed_scans(ScanFolder(scans), [named], SceneProtocolSettings(num_scenes=BASIS_PLACES, max_views=MAP_VIEWS))
+    embedded = [vector for scan in table.by_encoder[0].scans for vector in scan.scenes.values()]
+    network = load_inventory(inventory, "inventory")
+    heads = torch.from_numpy(np.stack(embedded))[:, : network.shape.head_dim]
+    _, directions = torch.linalg.eigh(heads.T @ heads)
+    with torch.no_grad():
+        network.basis.copy_(directions[:, -network.shape.kept_dim :].T)
+        network.weights.copy_(torch.tensor(INVENTORY_WEIGHTS))
+    return save_inventory(network, inventory_traits(inventory, "inventory"))
+
+
+def install_inventory(name: str, weights: bytes, licence: str) -> None:
+    """Put it beside the other models."""
+    source = INVENTORY_SOURCE
+    entry = make_entry(name=name, kind=INVENTORY_KIND, weights=weights, licence=licence, source=source, radii=())
+    install_model(MODELS, entry, weights)
+    print(f"{name}: {len(weights) / 1e6:.2f} MB")
 
 
 def fit_asked(

@@ -18,6 +18,7 @@ from xover_core.encoders.layout_signature import LAYOUT_DIM
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM
 from xover_core.networks.light_crossover import LightCrossover, LightShape
 from xover_core.training.feature_folder import PlaceFeatures
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS
 from xover_core.training.room_features import FEATURES_SUFFIX, MAX_CROPS, RoomFeatures, save_features
 from xover_core.training.room_scans import RoomScansSettings, scan_rooms
 from xover_core.types import CameraIntrinsics
@@ -86,6 +87,8 @@ def make_scan(scan_id: str = "room", place_id: str = "", seed: int = 0) -> Scene
         floorplan=ScanFloorplan(image=image, pixels_per_m=20.0),
         sentences=("an office with a chair", "Büro"),
         moved_ids=frozenset({3}),
+        things={3: "chair:red", 40_000: "sofa"},
+        traits=frozenset({"chair", "chair:red", "sofa", "room:office"}),
     )
 
 
@@ -120,6 +123,12 @@ def make_features(place: int, scan: int = 0) -> RoomFeatures:
         has_cad=np.array([True, False, True]),
         object_sentences=((f"the {word}", f"the big {word}"), ("the lamp",), ()),
         labels=(word, "lamp", "box"),
+        point_classes=np.where(np.arange(400) < 200, place % len(CLASSES), -1).astype(np.int8),
+        point_looks=np.where(np.arange(400) < 100, place % len(LOOKS), -1).astype(np.int8),
+        cell_classes=np.full((3, 4, len(CLASSES)), 4, np.uint8),
+        cell_looks=np.full((3, 4, len(LOOKS)), 2, np.uint8),
+        traits=("room:office", f"{CLASSES[place % len(CLASSES)]}"),
+        things=(f"{CLASSES[place % len(CLASSES)]}:{LOOKS[place % len(LOOKS)]}", "wall"),
     )  # fmt: skip
 
 
@@ -127,7 +136,12 @@ def without(features: RoomFeatures, *, views: bool = False, plan: bool = False, 
     """The same scan without its views and crops, without words and floorplan, or without objects."""
     if views:
         features = replace(
-            features, tokens=features.tokens[:0], view_colors=features.view_colors[:0], num_crops=0 * features.num_crops
+            features,
+            tokens=features.tokens[:0],
+            view_colors=features.view_colors[:0],
+            num_crops=0 * features.num_crops,
+            cell_classes=features.cell_classes[:0],
+            cell_looks=features.cell_looks[:0],
         )
     if plan:
         features = replace(features, raster=None, sentences=(), object_sentences=((),) * len(features.labels))

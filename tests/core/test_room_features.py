@@ -160,7 +160,7 @@ def test_a_crop_is_the_object_with_a_margin_within_the_image():
 class ViewTokenizerStub:
     """Tokens of nothing."""
 
-    num_tokens, token_dim = 4, 6
+    num_tokens, token_dim, grid = 4, 6, (2, 2)
 
     def tokens(self, frame):
         return np.zeros((4, 6), np.float32)

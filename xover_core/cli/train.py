@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from xover_core.training.crossover_settings import CrossoverSettings
     from xover_core.training.crossover_task import CrossoverTask
     from xover_core.training.feature_folder import PlaceFeatures
+    from xover_core.training.inventory_settings import InventorySettings
+    from xover_core.training.inventory_task import InventoryTask
     from xover_core.training.locus_settings import LocusSettings
     from xover_core.training.locus_task import LocusTask
     from xover_core.training.text_alignment import TextAlignmentTask
@@ -40,6 +42,10 @@ Train the light CrossOver on folders of scans (docs/crossover.md; `xover scenes 
 another: --stage instance, then scene, unified and text with --start. Ctrl-C or SIGTERM stops after the current step;
 --resume goes on."""
 
+_INVENTORY = """\
+Train what tells the things in a room and their colours from clouds, views, floorplans and texts, for the embeddings of
+the light CrossOver (docs/crossover.md). Folders of scans are those of `xover scenes --rooms`."""
+
 
 def add_parser(subparsers: Subparsers) -> None:
     """Register the verb and what it can train."""
@@ -48,6 +54,7 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_locus(tasks)
     _add_text(tasks)
     _add_crossover(tasks)
+    _add_inventory(tasks)
 
 
 def _add_locus(tasks: Subparsers) -> None:
@@ -102,6 +109,17 @@ def _add_crossover(tasks: Subparsers) -> None:
     )
     add_own_settings_arguments(parser)
     parser.set_defaults(run=run_crossover)
+
+
+def _add_inventory(tasks: Subparsers) -> None:
+    parser = tasks.add_parser("inventory", help="things in rooms, for CrossOver", description=_INVENTORY)
+    add_run_arguments(parser)
+    parser.add_argument("--scans", metavar="DIR", type=Path, nargs="+", help="folders of scans to train on")
+    parser.add_argument(
+        "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
+    )
+    add_own_settings_arguments(parser)
+    parser.set_defaults(run=run_inventory)
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -213,6 +231,32 @@ def _make_crossover(settings: CrossoverSettings) -> CrossoverTask | TextAlignmen
     validation = _read_places(settings.data.validation) if settings.data.validation else None
     make_task = TextAlignmentTask if settings.stage == "text" else CrossoverTask
     return make_task(make_light(), places, validation, settings)
+
+
+def run_inventory(args: argparse.Namespace) -> int:
+    """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
+    from xover_core.training.inventory_settings import InventorySettings
+
+    folders = {"data.scans": args.scans, "data.validation": args.validation}
+    settings = run_settings(args, InventorySettings(), folders)
+    if args.show_settings:
+        print(dump_settings(settings), end="")
+        return 0
+    return run_task(args, settings.trainer, lambda: _make_inventory(settings))
+
+
+def _make_inventory(settings: InventorySettings) -> InventoryTask:
+    """Network and data of the scene inventory."""
+    from xover_core.training.inventory_rooms import make_up_rooms
+    from xover_core.training.inventory_task import InventoryTask
+
+    data = settings.data
+    if not data.scans:
+        raise ConfigError("setting data.scans: nothing to train on; name folders of scans with --scans.")
+    places = _read_places(data.scans)
+    validation = _read_places(data.validation) if data.validation else None
+    rooms = make_up_rooms(range(data.first_seed, data.first_seed + data.num_apartments))
+    return InventoryTask(rooms, places, validation, settings)
 
 
 def _read_places(folders: Sequence[str]) -> PlaceFeatures:

@@ -60,6 +60,8 @@ def save_scan(scan: SceneScan, path: Path) -> None:
         "object_sentences": [list(o.sentences) for o in scan.objects],
         "sentences": list(scan.sentences),
         "moved_ids": sorted(scan.moved_ids),
+        "things": {str(number): name for number, name in sorted(scan.things.items())},
+        "traits": sorted(scan.traits),
         "pixels_per_m": scan.floorplan.pixels_per_m if scan.floorplan else None,
     }
     metadata = {"format": _FORMAT, "version": _VERSION, "facts": json.dumps(facts)}
@@ -227,4 +229,7 @@ def _make_scan(facts: dict[str, Any], arrays: dict[str, NDArray[Any]], views: Se
         floorplan=floorplan,
         sentences=tuple(facts["sentences"]),
         moved_ids=frozenset(facts["moved_ids"]),
+        # older files say nothing of these
+        things={int(number): name for number, name in facts.get("things", {}).items()},
+        traits=frozenset(facts.get("traits", ())),
     )

@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,9 @@ class SceneScan:
         floorplan: None without.
         sentences: about the scene as a whole or any of its objects.
         moved_ids: objects that stand elsewhere than in the reference scan of the place.
+        things: by id in `instance`, what it is, walls and the like too, with its colour or material where it has one,
+            as `sofa:red` (`procedural.room_traits`); empty when nobody knows.
+        traits: what is true of the scene, in the same words; empty when nobody knows.
     """
 
     scan_id: str
@@ -95,6 +98,8 @@ class SceneScan:
     floorplan: ScanFloorplan | None = None
     sentences: tuple[str, ...] = ()
     moved_ids: frozenset[int] = frozenset()
+    things: Mapping[int, str] = field(default_factory=dict)
+    traits: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Check that the arrays fit together.

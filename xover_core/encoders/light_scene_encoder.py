@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from xover_core.encoders.cloud_slices import cloud_slices
 from xover_core.encoders.cloud_voxels import voxelize
 from xover_core.encoders.color_histogram import NUM_COLOR_CELLS, color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.layout_signature import cloud_layout, drawn_layout, seen_layout
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
-from xover_core.encoders.text_tokens import batch_tokens, tokenise
+from xover_core.encoders.text_tokens import MAX_LONG_WORDS, batch_tokens, tokenise
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.geometry.transforms import transform_points
@@ -24,6 +25,7 @@ from xover_core.inference.light_arrays import ObjectArrays
 from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
 if TYPE_CHECKING:
+    from xover_core.inference.inventory_session import InventorySession
     from xover_core.inference.light_session import LightSession
 
 VIEW_BACKBONE = "locus-compact"
@@ -37,14 +39,23 @@ _OBJECT_MODALITIES = (SceneModality.POINT_CLOUD, SceneModality.CAD, SceneModalit
 class LightSceneEncoder:
     """Implements `SceneEncoder`. Views without depth are described too, less well."""
 
-    def __init__(self, *, name: str, weights_sha256: str, session: LightSession, tokenizer: ViewTokenizer) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        weights_sha256: str,
+        session: LightSession,
+        tokenizer: ViewTokenizer,
+        inventory: InventorySession | None = None,
+    ) -> None:
         """Make an encoder.
 
         Args:
             name: of the model.
-            weights_sha256: of its weights and those of the views' backbone.
+            weights_sha256: of its weights, those of the views' backbone, and of the inventory.
             session: runs the networks.
             tokenizer: what the networks see of a view.
+            inventory: adds what is in a scene to its embeddings; None: they do without.
 
         Raises:
             ModelError: the tokenizer's tokens are not those that the network was trained with.
@@ -55,6 +66,8 @@ class LightSceneEncoder:
                 f" {tokenizer.token_dim}; take both models from one release."
             )
         self._session = session
+        self._inventory = inventory
+        self._num_amounts = inventory.num_pairs if inventory else 0
         self._tokenizer = tokenizer
         self._model = ModelInfo(
             name=name,
@@ -75,9 +88,11 @@ class LightSceneEncoder:
 
     def describe_view(self, frame: RgbdFrame) -> Float32Array:
         """See `SceneEncoder.describe_view`."""
-        learned = self._session.describe_view(self._tokenizer.tokens(frame))
-        places = self._tokenizer.places(frame)
-        return np.concatenate([learned, color_histogram(frame.rgb), places.ravel()])
+        tokens = self._tokenizer.tokens(frame)
+        parts = [self._session.describe_view(tokens), color_histogram(frame.rgb)]
+        if self._inventory:
+            parts.append(self._inventory.describe_view(tokens))
+        return np.concatenate([*parts, self._tokenizer.places(frame).ravel()])
 
     def embed_views(self, views: Float32Array, T_scene_camera: Float64Array | None = None) -> Float32Array:
         """See `SceneEncoder.embed_views`; with poses and depth of enough views, the layout of the scene is seen too.
@@ -89,16 +104,21 @@ class LightSceneEncoder:
             raise SensorDataError("scene of views: expected at least one view, got none.")
         described = np.asarray(views, np.float32)
         length = self._session.view_dim + NUM_COLOR_CELLS
+        learned, amounts, places = np.split(described, [length, length + self._num_amounts], axis=1)
         layout = None
         if T_scene_camera is not None and len(described) >= _MIN_LAYOUT_VIEWS:
-            layout = _layout_of(described[:, length:].reshape(len(described), -1, 3), T_scene_camera)
-        return self._session.embed_views(described[:, :length], layout)
+            layout = _layout_of(places.reshape(len(described), -1, 3), T_scene_camera)
+        embedding = self._session.embed_views(learned, layout)
+        return self._inventory.join_views(embedding, amounts) if self._inventory else embedding
 
     def embed_point_cloud(self, cloud: ColoredPoints) -> Float32Array:
         """See `SceneEncoder.embed_point_cloud`."""
         voxels = voxelize(cloud.points, cloud.colors)
         colors, layout = color_histogram(cloud.colors), cloud_layout(cloud.points)
-        return self._session.embed_cloud(voxels.coordinates, voxels.features, colors, layout)
+        embedding = self._session.embed_cloud(voxels.coordinates, voxels.features, colors, layout)
+        if self._inventory is None:
+            return embedding
+        return self._inventory.join_cloud(embedding, cloud_slices(cloud.points, cloud.colors))
 
     def embed_floorplan(self, image: NDArray[np.uint8], pixels_per_m: float | None = None) -> Float32Array:
         """See `SceneEncoder.embed_floorplan`.
@@ -107,11 +127,15 @@ class LightSceneEncoder:
             SensorDataError: no picture, empty paper, or a scale that is not positive.
         """
         raster = rasterize(image, pixels_per_m)
-        return self._session.embed_floorplan(raster, drawn_layout(raster))
+        embedding = self._session.embed_floorplan(raster, drawn_layout(raster))
+        return self._inventory.join_floorplan(embedding, raster) if self._inventory else embedding
 
     def embed_text(self, text: str) -> Float32Array:
         """See `SceneEncoder.embed_text`."""
-        return self._session.embed_text(tokenise(text))
+        embedding = self._session.embed_text(tokenise(text))
+        if self._inventory is None:
+            return embedding
+        return self._inventory.join_text(embedding, tokenise(text, max_words=MAX_LONG_WORDS))
 
     def embed_objects(
         self, objects: Sequence[ObjectInput], modality: SceneModality
@@ -126,7 +150,8 @@ class LightSceneEncoder:
         arrays = _arrays_of(objects, modality)
         if not arrays.masks[modality].any():
             return np.zeros((len(objects), EMBEDDING_DIM), np.float32), np.zeros(EMBEDDING_DIM, np.float32)
-        return self._session.embed_objects(arrays, modality)
+        rows, scene = self._session.embed_objects(arrays, modality)
+        return rows, self._inventory.join_nothing(scene) if self._inventory else scene
 
 
 def _layout_of(places: Float32Array, T_scene_camera: Float64Array) -> Float32Array | None:

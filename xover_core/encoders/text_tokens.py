@@ -20,7 +20,9 @@ from xover_core.errors import SensorDataError
 NUM_BUCKETS = 8192
 """Ids run from 1 to this number less one; 0 is padding."""
 MAX_WORDS = 96
-"""Longer texts are cut."""
+"""Longer texts are cut for networks that know places of words."""
+MAX_LONG_WORDS = 512
+"""Longer texts are cut for all others."""
 
 _GRAM_SIZES = (3, 4, 5)
 _MAX_LETTERS = 20
@@ -61,20 +63,21 @@ def singular(word: str) -> str:
     return word[:-2] if word.endswith(("xes", "ches", "shes", "sses", "zzes")) else word[:-1]
 
 
-def tokenise(text: str, num_buckets: int = NUM_BUCKETS) -> NDArray[np.int64]:
+def tokenise(text: str, num_buckets: int = NUM_BUCKETS, *, max_words: int = MAX_WORDS) -> NDArray[np.int64]:
     """Ids of the words of a text.
 
     Args:
         text: English; other languages give ids too, which mean nothing to a network that never saw them.
         num_buckets: that of the network.
+        max_words: longer texts are cut.
 
     Returns:
-        (W, G) ids, 1 <= W <= `MAX_WORDS`, padded with 0.
+        (W, G) ids, 1 <= W <= `max_words`, padded with 0.
 
     Raises:
         SensorDataError: the text has no word.
     """
-    words = split_words(text)[:MAX_WORDS]
+    words = split_words(text)[:max_words]
     if not words:
         raise SensorDataError(f"text: expected at least one word, got {text[:40]!r}; describe the room or an object.")
     pieces = [_word_ids(word, num_buckets) for word in words]
@@ -84,13 +87,15 @@ def tokenise(text: str, num_buckets: int = NUM_BUCKETS) -> NDArray[np.int64]:
     return ids
 
 
-def batch_tokens(texts: Sequence[str], num_buckets: int = NUM_BUCKETS) -> NDArray[np.int64]:
-    """(B, W, G) ids of several texts, padded with 0 to the longest; (0, 1, 1) for none.
+def batch_tokens(
+    texts: Sequence[str], num_buckets: int = NUM_BUCKETS, *, max_words: int = MAX_WORDS
+) -> NDArray[np.int64]:
+    """(B, W, G) ids of several texts, padded with 0 to the longest; (0, 1, 1) for none; arguments as `tokenise`.
 
     Raises:
         SensorDataError: a text has no word.
     """
-    tokens = [tokenise(text, num_buckets) for text in texts]
+    tokens = [tokenise(text, num_buckets, max_words=max_words) for text in texts]
     shape = np.max([t.shape for t in tokens], axis=0) if tokens else (1, 1)
     batch = np.zeros((len(tokens), *shape), dtype=np.int64)
     for row, ids in zip(batch, tokens, strict=True):

@@ -48,6 +48,11 @@ class ViewTokenizer:
         """T, of one view."""
         return TOKEN_GRID[0] * TOKEN_GRID[1]
 
+    @property
+    def grid(self) -> tuple[int, int]:
+        """(rows, columns) of tokens."""
+        return TOKEN_GRID
+
     def places(self, frame: RgbdFrame) -> Float32Array:
         """(P, 3) float32 points in the camera's frame, one for each patch; `NO_PLACE` where there is no depth."""
         grid = self._grid(frame.intrinsics)

@@ -37,6 +37,7 @@ class ModelEntry:
         calibration_without_depth: the same for queries without depth.
         calibration_scene: of a scene encoder, (temperature, unknown similarity) of pairs of modalities, as
             `image->text`: what was asked and what the scene has; empty if never calibrated.
+        inventory: of a scene encoder, the model that adds what is in a scene to its embeddings; empty for none.
     """
 
     name: str
@@ -49,6 +50,7 @@ class ModelEntry:
     calibration_with_depth: tuple[float, ...] = ()
     calibration_without_depth: tuple[float, ...] = ()
     calibration_scene: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    inventory: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,6 +207,7 @@ def _read_manifest(path: Path) -> dict[str, ModelEntry]:
                     str(pair): (float(temperature), float(unknown))
                     for pair, (temperature, unknown) in row.get("calibration_scene", {}).items()
                 },
+                inventory=str(row.get("inventory", "")),
             )
             for name, row in rows.items()
         }

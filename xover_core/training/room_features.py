@@ -19,11 +19,12 @@ from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, object_crop, object_points
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import TrainingError
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, ThingCodes, codes_of
 from xover_core.types import Float32Array, RgbdFrame
 
 FEATURES_SUFFIX = ".features.safetensors"
 MAX_CROPS = 2
-_FORMAT, _VERSION = "xover room features", "2"
+_FORMAT, _VERSION = "xover room features", "3"
 # Clouds are thinned to so many points: a room has some thousand voxels.
 _MAX_POINTS = 25_000
 _MIN_CROP_PIXELS = 60
@@ -54,6 +55,12 @@ class RoomFeatures:
         has_cad: (K,) bool.
         object_sentences: of each object.
         labels: of each object.
+        point_classes: (N,) int8 rows of `inventory_vocabulary.CLASSES`; -1 where nobody knows.
+        point_looks: (N,) int8 rows of `inventory_vocabulary.LOOKS`; -1 without.
+        cell_classes: (V, T, classes) uint8 shares of the cells of views, 255 = all; 0 where nobody knows.
+        cell_looks: (V, T, looks) uint8.
+        traits: of the scene.
+        things: names of what is in the cloud.
     """
 
     scan_id: str
@@ -75,6 +82,12 @@ class RoomFeatures:
     has_cad: NDArray[np.bool_]
     object_sentences: tuple[tuple[str, ...], ...]
     labels: tuple[str, ...]
+    point_classes: NDArray[np.int8]
+    point_looks: NDArray[np.int8]
+    cell_classes: NDArray[np.uint8]
+    cell_looks: NDArray[np.uint8]
+    traits: tuple[str, ...]
+    things: tuple[str, ...]
 
 
 def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -> RoomFeatures:
@@ -91,6 +104,9 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
     kept = rng.permutation(len(scan.points))[:_MAX_POINTS]
     crops, num_crops = _crops_of(scan.objects, views)
     clouds = [scan.instance == scanned.object_id for scanned in scan.objects]
+    codes = codes_of(scan.things)
+    seen = np.minimum(scan.instance[kept], len(codes.classes) - 1)
+    cells = [_cells_of(view, codes, tokenizer.grid) for view in views]
     return RoomFeatures(
         scan_id=scan.scan_id,
         place_id=scan.place_id,
@@ -111,12 +127,18 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
         has_cad=np.array([o.cad_points is not None for o in scan.objects], bool),
         object_sentences=tuple(o.sentences for o in scan.objects),
         labels=tuple(o.label for o in scan.objects),
+        point_classes=codes.classes[seen].astype(np.int8),
+        point_looks=codes.looks[seen].astype(np.int8),
+        cell_classes=_stacked_cells([classes for classes, _ in cells], tokenizer.num_tokens, len(CLASSES)),
+        cell_looks=_stacked_cells([looks for _, looks in cells], tokenizer.num_tokens, len(LOOKS)),
+        traits=tuple(sorted(scan.traits)),
+        things=tuple(sorted({scan.things[i] for i in np.unique(scan.instance).tolist() if i in scan.things})),
     )
 
 
 _ARRAYS = (
     "tokens", "view_colors", "points", "colors", "object_ids", "locations", "object_points", "cad_points", "crops",
-    "num_crops", "has_points", "has_cad",
+    "num_crops", "has_points", "has_cad", "point_classes", "point_looks", "cell_classes", "cell_looks",
 )  # fmt: skip
 
 
@@ -137,6 +159,8 @@ def save_features(features: RoomFeatures, path: Path) -> None:
         "sentences": features.sentences,
         "object_sentences": features.object_sentences,
         "labels": features.labels,
+        "traits": features.traits,
+        "things": features.things,
     }
     metadata = {"format": _FORMAT, "version": _VERSION, "facts": json.dumps(facts)}
     part = path.with_name(path.name + ".part")
@@ -169,6 +193,8 @@ def load_features(path: Path) -> RoomFeatures:
             sentences=tuple(facts["sentences"]),
             object_sentences=tuple(tuple(texts) for texts in facts["object_sentences"]),
             labels=tuple(facts["labels"]),
+            traits=tuple(facts["traits"]),
+            things=tuple(facts["things"]),
             raster=arrays.get("raster"),
             **{name: arrays[name] for name in _ARRAYS},
         )
@@ -185,6 +211,28 @@ def _tokens_of(views: Sequence[ScanView], tokenizer: ViewTokenizer) -> NDArray[n
     ]
     tokens = [tokenizer.tokens(frame).astype(np.float16) for frame in frames]
     return np.stack(tokens) if tokens else np.zeros((0, tokenizer.num_tokens, tokenizer.token_dim), np.float16)
+
+
+def _cells_of(view: ScanView, codes: ThingCodes, grid: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(T, classes) and (T, looks) shares of the cells of a view; 0 where nobody knows."""
+    rows, columns = grid
+    shares = np.zeros((rows * columns, len(CLASSES)), np.uint8), np.zeros((rows * columns, len(LOOKS)), np.uint8)
+    if view.instance is None:
+        return shares
+    height, width = view.instance.shape
+    cells = (np.arange(height) * rows // height)[:, None] * columns + (np.arange(width) * columns // width)[None]
+    ids = np.clip(view.instance, 0, len(codes.classes) - 1)
+    sizes = np.bincount(cells.ravel(), minlength=rows * columns)[:, None]
+    for values, out in zip((codes.classes[ids], codes.looks[ids]), shares, strict=True):
+        places = cells[values >= 0] * out.shape[1] + values[values >= 0]
+        counts = np.bincount(places, minlength=out.size).reshape(out.shape)
+        out[:] = np.rint(counts * (255 / sizes))
+    return shares
+
+
+def _stacked_cells(views: Sequence[NDArray[np.uint8]], num_cells: int, length: int) -> NDArray[np.uint8]:
+    """(V, T, length)."""
+    return np.stack(views) if views else np.zeros((0, num_cells, length), np.uint8)
 
 
 def _view_colors(views: Sequence[ScanView]) -> NDArray[np.float16]:

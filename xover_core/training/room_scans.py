@@ -24,6 +24,7 @@ from xover_core.datasets.procedural.rearrangement import ObjectMove
 from xover_core.datasets.procedural.renderer import RenderedView
 from xover_core.datasets.procedural.room_facts import RoomFacts, read_room_facts
 from xover_core.datasets.procedural.room_sentences import write_object_text, write_room_text
+from xover_core.datasets.procedural.room_traits import thing_name, traits_of
 from xover_core.datasets.procedural.scene import Room, SceneObject
 from xover_core.datasets.procedural.sensor_noise import SensorNoise, sense_color, sense_depth
 from xover_core.datasets.procedural.sentences import Sentence, SentenceKind, describe_room
@@ -192,6 +193,8 @@ class _Scanner:
             views=views,
             floorplan=ScanFloorplan(image=plan.image, pixels_per_m=plan.pixels_per_m),
             sentences=(*listed, *(write_room_text(facts, self._rng).text for _ in range(_NUM_DESCRIPTIONS))),
+            things=self._things(),
+            traits=frozenset(traits_of(facts)),
         )
 
     def _take(self, room: Room, proposals: ViewProposals, camera: CameraIntrinsics, wanted: int) -> list[ScanView]:
@@ -212,6 +215,11 @@ class _Scanner:
             intrinsics=camera,
             T_scan_camera=proposal.T_map_camera,
         )
+
+    def _things(self) -> dict[int, str]:
+        """Of the whole apartment: views look through doors."""
+        objects = self.apartment.objects
+        return {o.object_id: thing_name(o.object_class, o.color_name or o.material_name) for o in objects}
 
     def _objects(self, facts: RoomFacts, cloud: ScanCloud, sentences: Sequence[Sentence]) -> tuple[ScanObject, ...]:
         """Furniture of the room of which enough was scanned."""

@@ -12,6 +12,14 @@ import numpy as np
 from xover_core.datasets.procedural import room_wording as wording
 from xover_core.datasets.procedural.room_facts import ObjectFacts, RoomFacts
 from xover_core.datasets.procedural.room_lexicon import KINDS, NOUNS, ROOMS, USES, VAGUE, Words
+from xover_core.datasets.procedural.room_traits import (
+    class_trait,
+    count_traits,
+    group_traits,
+    kind_trait,
+    look_trait,
+    room_trait,
+)
 from xover_core.datasets.procedural.scene import ObjectClass as C
 from xover_core.datasets.procedural.spatial_relations import FoundRelation, Relation
 
@@ -77,7 +85,7 @@ def plural(noun: str) -> str:
 
 
 class PhraseWriter:
-    """Draws phrases about one room; remembers which objects they name."""
+    """Draws phrases about one room; remembers which objects they name, and what they say (`room_traits`)."""
 
     def __init__(self, facts: RoomFacts, rng: np.random.Generator, *, held_out: float = 0.0) -> None:
         """Write about a room.
@@ -91,6 +99,7 @@ class PhraseWriter:
         self.rng = rng
         self.held_out = held_out
         self.named_ids: set[int] = set()
+        self.said: set[str] = set()
 
     def chance(self, probability: float) -> bool:
         """True with this probability."""
@@ -116,6 +125,7 @@ class PhraseWriter:
     def object_phrase(self, subject: ObjectFacts, article: str, *, place: FoundRelation | None = None) -> str:
         """An object with some of what is known of it, and where it is when `place` is one of its relations."""
         self.named_ids.add(subject.object_id)
+        self.said.add(class_trait(subject.object_class))
         if subject.object_class in VAGUE and self.chance(0.07):
             phrase = with_article(self.say(VAGUE[subject.object_class]), article)
         else:
@@ -128,6 +138,7 @@ class PhraseWriter:
     def group_phrase(self, group: Sequence[ObjectFacts], color: str = "") -> str:
         """Several objects of a class, and of a colour if one is given; they must be all of these in the room."""
         self.named_ids.update(o.object_id for o in group)
+        self.said |= group_traits(group, color)
         noun = plural(self.say(NOUNS[group[0].object_class]))
         adjective = f"{self.say(wording.COLORS[color])} " if color else ""
         return f"{self.number(len(group))} {adjective}{noun}"
@@ -170,27 +181,35 @@ class PhraseWriter:
         """The room without an article: by its name, by what one does in it, or just as a room."""
         if is_named:
             head = self.say(ROOMS[self.facts.room.room_type])
+            self.said.add(room_trait(self.facts.room.room_type))
         elif self.facts.uses and self.chance(0.3):
             head = self.say(wording.PLACE_TO).replace("{use}", self.use())
         else:
             head = self.say(wording.HEADS)
         count = int(self.choose((0, 1, 2), (0.55, 0.37, 0.08)))
         moods = [self.facts.moods[i] for i in self.rng.permutation(len(self.facts.moods))[:count]]
+        self.said.update(f"mood:{mood}" for mood in moods)
         phrase = " ".join([*(self.say(wording.MOODS[m]) for m in moods), head])
         return f"{phrase} {self._dimensions()}" if self.chance(0.05) else phrase
 
     def use(self) -> str:
         """Something that one can do in the room, which must have a use."""
-        return self.say(USES[self.choose(self.facts.uses)][1])
+        number = self.choose(self.facts.uses)
+        self.said.add(f"use:{number}")
+        return self.say(USES[number][1])
 
     def _noun(self, subject: ObjectFacts) -> str:
         kind = KINDS.get((subject.object_class, subject.kind))
-        return self.say(kind if kind is not None and self.chance(0.35) else NOUNS[subject.object_class])
+        if kind is None or not self.chance(0.35):
+            return self.say(NOUNS[subject.object_class])
+        self.said.add(kind_trait(subject.object_class, subject.kind))
+        return self.say(kind)
 
     def _color(self, subject: ObjectFacts) -> str:
         shade = wording.SHADE_OF.get(subject.color)
         if shade is not None and self.chance(0.08):
             return self.say(wording.SHADES[shade])
+        self.said.add(look_trait(subject.object_class, subject.color))
         return self.say(wording.COLORS[subject.color])
 
     def _adjectives(self, subject: ObjectFacts, *, may_have_color: bool) -> list[str]:
@@ -198,13 +217,16 @@ class PhraseWriter:
         found = []
         if subject.size and self.chance(0.25):
             found.append(self.say(wording.SIZES[subject.size]))
+            self.said.add(kind_trait(subject.object_class, subject.size))
         if subject.shape and self.chance(0.45 if subject.shape == "round" else 0.15):
             found.append(self.say(wording.SIZES[subject.shape]))
+            self.said.add(kind_trait(subject.object_class, subject.shape))
         is_part = subject.object_class in _COLOR_OF_PART
         if subject.color and may_have_color and not is_part and self.chance(0.55):
             found.append(self._color(subject))
         if subject.material and not is_part and self.chance(0.45):
             found.append(self.say(wording.MATERIALS[subject.material]))
+            self.said.add(look_trait(subject.object_class, subject.material))
         return found
 
     def _tails(self, subject: ObjectFacts) -> list[str]:
@@ -216,11 +238,13 @@ class PhraseWriter:
             tails.append(tail.replace("a {c}", with_article(color, "a")).replace("{c}", color))
         if subject.num_chairs and self.chance(0.3):
             chairs = plural(self.say(NOUNS[C.CHAIR]))
+            self.said |= {class_trait(C.CHAIR), *count_traits(C.CHAIR, subject.num_chairs)}
             number = self.number(subject.num_chairs)
             tails.append(self.say(wording.AROUND).replace("{n}", number).replace("{a}", chairs))
         elif subject.parts and self.chance(0.12):
             part, count = self.choose(subject.parts)
             noun = self.say(NOUNS[part])
+            self.said.add(class_trait(part))
             tails.append(f"with {with_article(noun, 'a') if count == 1 else f'{count} {plural(noun)}'}")
         return tails
 

@@ -18,6 +18,7 @@ from xover_core.datasets.procedural.apartment import Apartment
 from xover_core.datasets.procedural.room_facts import ObjectFacts, RoomFacts, read_room_facts
 from xover_core.datasets.procedural.room_lexicon import NOUNS, Words
 from xover_core.datasets.procedural.room_phrases import PhraseWriter, plural, weight_of, with_article
+from xover_core.datasets.procedural.room_traits import class_trait, count_traits
 from xover_core.datasets.procedural.scene import RoomType
 from xover_core.errors import DatasetError
 
@@ -33,11 +34,13 @@ class FreeText:
     Attributes:
         text: English.
         object_ids: the objects that it names.
+        said: what it says (`room_traits`).
         room_type: of the room when the text says it, else None.
     """
 
     text: str
     object_ids: frozenset[int]
+    said: frozenset[str]
     room_type: RoomType | None = None
 
 
@@ -90,7 +93,8 @@ def write_room_text(facts: RoomFacts, rng: np.random.Generator, *, held_out: flo
     else:
         text, is_named = _wish(writer, count), False
     ids = frozenset(writer.named_ids)
-    return FreeText(text=_finish(writer, text), object_ids=ids, room_type=facts.room.room_type if is_named else None)
+    room_type = facts.room.room_type if is_named else None
+    return FreeText(text=_finish(writer, text), object_ids=ids, said=frozenset(writer.said), room_type=room_type)
 
 
 def write_object_text(facts: RoomFacts, object_id: int, rng: np.random.Generator, *, held_out: float = 0.0) -> FreeText:
@@ -99,7 +103,8 @@ def write_object_text(facts: RoomFacts, object_id: int, rng: np.random.Generator
     subject = facts.object(object_id)
     is_statement = writer.chance(0.3) and bool(writer.places_of(subject))
     text = _place_statement(writer, subject) if is_statement else _object_query(writer, subject)
-    return FreeText(text=_finish(writer, text), object_ids=frozenset(writer.named_ids))
+    said = frozenset(writer.said)
+    return FreeText(text=_finish(writer, text), object_ids=frozenset(writer.named_ids), said=said)
 
 
 def write_object_phrase(facts: RoomFacts, object_id: int, rng: np.random.Generator, *, held_out: float = 0.0) -> str:
@@ -184,11 +189,13 @@ def _clause(writer: PhraseWriter, article: str) -> str:
     """A phrase about an object, several of a kind, the windows, or the floor; not again about the same objects."""
     facts, draw = writer.facts, writer.rng.random()
     if draw < 0.04 and facts.floor in wording.FLOORS:
+        writer.said.add(f"floor:{facts.floor}")
         return with_article(writer.say(wording.FLOORS[facts.floor]), article)
     present = [(kind, number) for kind, number in facts.openings if number]
     if draw < 0.08 and present:
         kind, number = writer.choose(present)
         noun = writer.say(NOUNS[kind])
+        writer.said |= {class_trait(kind), *count_traits(kind, number)}
         return with_article(noun, article) if number == 1 else f"{writer.number(number)} {plural(noun)}"
     groups = _unnamed_groups(writer)
     if draw < 0.25 and groups:

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The scene inventory as a task of the training engine: recognisers of each modality, and the maps that they share.
+
+Every part is taught what it has to say, and no part is changed for what another makes of it: traits are told from
+amounts as they are, and embedded as they were told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_PLANES
+from xover_core.errors import TrainingError
+from xover_core.inference.inventory_checkpoint import save_inventory
+from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
+from xover_core.networks.thing_recognition import ThingHead
+from xover_core.training.feature_folder import PlaceFeatures
+from xover_core.training.inventory_batches import InventoryBatch, make_inventory_batch
+from xover_core.training.inventory_rooms import MadeUpRoom
+from xover_core.training.inventory_settings import InventorySettings
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, Traits, choose_pairs, choose_traits
+from xover_core.training.room_features import RoomFeatures
+
+# Most of a room is walls.
+_THING_WEIGHT = 3.0
+_MIN_TRAIT, _MIN_DEVIATION = 0.003, 1e-3
+# Scans that the statistics of tokens are taken from.
+_MAX_STATISTICS = 200
+
+
+class InventoryTask:
+    """A `TrainingTask`."""
+
+    score_name = "recall_mean"
+
+    def __init__(
+        self,
+        rooms: Sequence[MadeUpRoom],
+        places: PlaceFeatures,
+        validation: PlaceFeatures | None,
+        settings: InventorySettings,
+    ) -> None:
+        """Choose what is told apart, and make the network.
+
+        Args:
+            rooms: for texts and floorplans.
+            places: scans to train on; those without views or without labels are left out.
+            validation: others, to choose the best weights on; None = the newest are the best.
+            settings: of everything.
+
+        Raises:
+            TrainingError: fewer than two scans whose things are known.
+        """
+        self.settings = settings
+        self._rooms = list(rooms)
+        self._scans = _labelled(places)
+        if len(self._scans) < 2:
+            raise TrainingError(
+                f"inventory: expected at least two scans with views whose things are known, got {len(self._scans)};"
+                " make them again with `xover scenes --rooms`."
+            )
+        self._validation = _labelled(validation) if validation else []
+        self.traits = choose_traits([room.traits for room in self._rooms], settings.data.min_trait_share)
+        self.network = _make_network(self._scans, self.traits, settings)
+
+    def num_batches(self, epoch: int) -> int:  # noqa: ARG002
+        """As many as show every scan about once."""
+        return max(1, len(self._scans) // self.settings.batches.num_scans)
+
+    def load_batch(self, epoch: int, number: int) -> InventoryBatch:
+        """Draw texts, floorplans and scans."""
+        rng = np.random.default_rng([self.settings.trainer.seed, epoch, number])
+        count = min(self.settings.batches.num_scans, len(self._scans))
+        chosen = [self._scans[i] for i in rng.permutation(len(self._scans))[:count]]
+        return make_inventory_batch(self._rooms, chosen, self.traits, self.settings.batches, rng)
+
+    def loss(self, batch: InventoryBatch) -> tuple[Tensor, dict[str, float]]:
+        """Sum of what each part gets wrong."""
+        network = self.network
+        amounts, recognition = self._recognition(batch)
+        drawn = network.floorplan(batch.rasters[:, None])
+        told = {m: traits_of(amounts[m].detach()) for m, traits_of in self._readers().items()}
+        terms = {
+            "text": _missed(network.text(batch.words), batch.said),
+            "floorplan": _missed(drawn, batch.drawn),
+            **recognition,
+            **{f"{m}_traits": _missed(logits, batch.held) for m, logits in told.items()},
+            "contrast": self._contrast(batch, told, drawn.detach()),
+        }
+        total = torch.stack(list(terms.values())).sum()
+        return total, {name: float(term.detach()) for name, term in terms.items()}
+
+    def _readers(self) -> dict[str, nn.Module]:
+        return {"cloud": self.network.cloud_traits, "view": self.network.view_traits}
+
+    def _recognition(self, batch: InventoryBatch) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """(B, P) amounts of clouds and views, and how wrong classes and looks of their parts are."""
+        network, count = self.network, len(batch.slices)
+        states, voxels = network.cloud.voxels(batch.slices)
+        cells = network.views.cells(batch.tokens)
+        terms = {
+            "voxels": _wrong_parts(network.cloud.head, states, batch.voxel_classes, batch.voxel_looks),
+            "cells": _wrong_cells(network.views.head, cells, batch.cell_classes, batch.cell_looks),
+        }
+        scans = batch.view_scans.repeat_interleave(cells.shape[1])
+        seen = network.views.head.amounts(cells.flatten(0, 1), scans, count)
+        num_cells = torch.bincount(scans, minlength=count)[:, None]
+        return {"cloud": network.cloud.head.amounts(states, voxels[:, 0], count), "view": seen / num_cells}, terms
+
+    def _contrast(self, batch: InventoryBatch, told: dict[str, Tensor], drawn: Tensor) -> Tensor:
+        """InfoNCE between texts about scans and what is told of them; floorplans learn from what is true."""
+        network = self.network
+        said = network.embed_said(network.text(batch.scan_words).detach())
+        held = [network.embed_held(logits.detach()) for logits in told.values()]
+        labels = torch.arange(len(said), device=said.device)
+        scores = [said @ values.T / self.settings.temperature for values in held]
+        rooms = network.embed_held(drawn)
+        truth = network.embed_held(torch.logit(batch.drawn, _MIN_TRAIT))
+        scores_of_rooms = truth @ rooms.T / self.settings.temperature
+        own = torch.arange(len(rooms), device=rooms.device)
+        terms = [functional.cross_entropy(s, labels) + functional.cross_entropy(s.T, labels) for s in scores]
+        return torch.stack([*terms, functional.cross_entropy(scores_of_rooms, own)]).mean()
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Top-1 recalls of texts among other scans, nothing changed."""
+        if not self._validation:
+            return {}
+        self.network.eval()
+        rng = np.random.default_rng(self.settings.trainer.seed)
+        batch = make_inventory_batch(
+            self._rooms, self._validation, self.traits, self.settings.batches, rng, is_changed=False
+        )
+        amounts, _ = self._recognition(batch)
+        said = self.network.of_text(batch.scan_words)
+        found = {}
+        for name, traits_of in self._readers().items():
+            scores = self.network.embed_held(traits_of(amounts[name])) @ said.T
+            found[f"{name}_text"] = float(((scores >= scores.diagonal()[:, None]).sum(dim=1) == 1).float().mean())
+        self.network.train()
+        return {**found, self.score_name: sum(found.values()) / len(found)}
+
+    def save_weights(self, path: Path) -> None:
+        """Write the network and the names of its traits."""
+        path.write_bytes(save_inventory(self.network, self.traits.names))
+
+
+def _labelled(places: PlaceFeatures) -> list[RoomFeatures]:
+    """All scans with views whose things are known."""
+    scans = [scan for i in range(len(places)) for scan in places.place(i)]
+    return [scan for scan in scans if len(scan.tokens) and scan.traits]
+
+
+def _make_network(scans: Sequence[RoomFeatures], traits: Traits, settings: InventorySettings) -> SceneInventory:
+    """With random weights, and what is known of the data before any step."""
+    pairs = torch.from_numpy(choose_pairs([scan.things for scan in scans], settings.data.min_pair_scans))
+    shape = InventoryShape(
+        num_classes=len(CLASSES),
+        num_looks=len(LOOKS),
+        num_pairs=int(pairs.max()) + 1,
+        num_traits=len(traits),
+        token_dim=scans[0].tokens.shape[2],
+        num_tokens=scans[0].tokens.shape[1],
+        num_planes=SLICE_PLANES,
+        num_slices=NUM_SLICES,
+    )
+    network = SceneInventory(shape)
+    tokens = torch.from_numpy(np.concatenate([s.tokens for s in scans[:: 1 + len(scans) // _MAX_STATISTICS]]))
+    mean = torch.from_numpy(traits.presence([scan.traits for scan in scans])).mean(dim=0)
+    with torch.no_grad():
+        for head in (network.cloud.head, network.views.head):
+            head.pair_of.copy_(pairs)
+        network.views.token_mean.copy_(tokens.float().flatten(0, 1).mean(dim=0))
+        network.views.token_scale.copy_(1 / tokens.float().flatten(0, 1).std(dim=0).clamp_min(_MIN_DEVIATION))
+        network.mean.copy_(mean)
+        # rare traits weigh more in texts
+        network.said.weight.mul_(-mean.clamp_min(_MIN_TRAIT).log())
+    return network
+
+
+def _missed(logits: Tensor, truth: Tensor) -> Tensor:
+    """Cross entropy of all traits of a room or text, mean over these."""
+    return functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / len(logits)
+
+
+def _wrong_parts(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor) -> Tensor:
+    """Cross entropy of (N,) classes and looks, as far as they are known; what has a look counts more."""
+    found_classes, found_looks = head(states)
+    weights = (classes >= 0) * (1 + (_THING_WEIGHT - 1) * (looks >= 0))
+    errors = functional.cross_entropy(found_classes, classes.clamp_min(0), reduction="none")
+    of_looks = functional.cross_entropy(found_looks, looks.clamp_min(0), reduction="none") * (looks >= 0)
+    return (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks.sum() / (looks >= 0).sum().clamp_min(1)
+
+
+def _wrong_cells(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor) -> Tensor:
+    """The same for (V, T, ...) shares of classes and looks in cells."""
+    found_classes, found_looks = head(states)
+    weights = classes.sum(dim=2) + (_THING_WEIGHT - 1) * looks.sum(dim=2)
+    errors = -(classes * found_classes.log_softmax(dim=2)).sum(dim=2)
+    of_looks = -(looks * found_looks.log_softmax(dim=2)).sum()
+    return (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks / looks.sum().clamp_min(1)
