@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 import pytest
 from fake_tensorrt import RTX
@@ -15,7 +13,6 @@ from xover_core.inference import engine_cache
 from xover_core.inference.cuda_devices import CudaDevice
 from xover_core.inference.engine_axes import AxisRange
 from xover_core.inference.engine_cache import EngineCache, make_engine_key
-from xover_core.inference.machine_cache import machine_cache
 
 ENGINE = b"an engine" * 100
 PROFILE = (AxisRange(name="rows", least=1, usual=30, most=60),)
@@ -144,13 +141,3 @@ def test_timings_are_of_one_gpu_and_one_version(cache):
     assert cache.load_timings(RTX, "11.4") == b"timed"
     assert cache.load_timings(RTX, "11.5") == b""
     assert cache.load_timings(CudaDevice(index=0, name="Orin", compute_capability=(8, 7)), "11.4") == b""
-
-
-def test_the_folder_is_that_of_the_setting_or_of_the_user(monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
-    assert machine_cache("", "engines") == Path("/cache/xover/engines")
-    assert machine_cache("/mnt/ssd", "engines") == Path("/mnt/ssd/engines")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", "/home/robot")
-    assert machine_cache("", "engines") == Path("/home/robot/.cache/xover/engines")
-    assert machine_cache("~/kept", "engines") == Path(os.path.expanduser("~/kept/engines"))

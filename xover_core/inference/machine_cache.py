@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def machine_cache(setting: str, name: str) -> Path:
@@ -12,3 +15,18 @@ def machine_cache(setting: str, name: str) -> Path:
     # expanduser, unlike Path.home, has an answer for users without a home, as in containers
     root = setting or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "xover")
     return Path(root).expanduser() / name
+
+
+def make_machine_cache(setting: str, name: str) -> Path | None:
+    """The same, made now; None with a warning where it cannot be written to."""
+    folder = machine_cache(setting, name)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+    else:
+        if os.access(folder, os.W_OK):
+            return folder
+        reason = "no right to write"
+    _LOGGER.warning("%s cannot be used (%s), and nothing is kept there; see inference.cache_folder", folder, reason)
+    return None

@@ -12,7 +12,7 @@ from xover_core.inference.cuda_devices import CPU
 from xover_core.inference.engine_axes import parse_engine_axes
 from xover_core.inference.engine_cache import EngineCache
 from xover_core.inference.libraries import load_library
-from xover_core.inference.machine_cache import machine_cache
+from xover_core.inference.machine_cache import machine_cache, make_machine_cache
 from xover_core.inference.model_graph import ModelGraph
 from xover_core.inference.session import Session
 from xover_core.inference.threads import num_threads_of
@@ -70,9 +70,9 @@ def _make_onnx(way: Way, graph: ModelGraph, settings: InferenceSettings, exporte
 
     providers = CPU_PROVIDERS
     if way.device != CPU:
-        folder = (
-            machine_cache(settings.cache_folder, "onnxruntime-tensorrt") if settings.use_tensorrt_provider else None
-        )
+        use_tensorrt = settings.use_tensorrt_provider
+        # without a folder for its engines that provider would build them at every start, and is left out
+        folder = make_machine_cache(settings.cache_folder, "onnxruntime-tensorrt") if use_tensorrt else None
         providers = cuda_providers(way.device, precision=way.precision, tensorrt_folder=folder)
     return OnnxSession(
         graph,
@@ -97,7 +97,7 @@ def _make_openvino(way: Way, graph: ModelGraph, settings: InferenceSettings, exp
         _export_of(graph, way, exported),
         num_threads=num_threads_of(settings.num_threads),
         precision=way.precision,
-        cache_folder=machine_cache(settings.cache_folder, "openvino"),
+        cache_folder=make_machine_cache(settings.cache_folder, "openvino"),
         reason=way.reason,
     )
 
