@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -181,5 +182,7 @@ class _Stream:
 
 def fake_border(version: str = "11.4.0.106", gpu: CudaDevice = RTX) -> TensorRtBorder:
     """A GPU that is the processor, with a TensorRT that is made up."""
-    cuda = SimpleNamespace(Stream=lambda device: _Stream(), current_stream=lambda device: _Stream())
+    cuda = SimpleNamespace(
+        Stream=lambda device: _Stream(), current_stream=lambda device: _Stream(), device=lambda device: nullcontext()
+    )
     return TensorRtBorder(trt=FakeTensorRt(version), cuda=cuda, device=torch.device("cpu"), gpu=gpu)

@@ -124,6 +124,13 @@ class FakeCuda:
 
     def __init__(self):
         self.recorded, self.replayed, self.recording = 0, 0, None
+        self.is_current = False
+
+    @contextmanager
+    def device(self, device):
+        self.is_current = True
+        yield
+        self.is_current = False
 
     def Stream(self, device):  # noqa: N802 - torch's name
         return SimpleNamespace(wait_stream=lambda other: None)
@@ -140,6 +147,7 @@ class FakeCuda:
 
     @contextmanager
     def graph(self, graph):
+        assert self.is_current, "it would be recorded on another device"
         self.recording = graph
         yield
         self.recording = None

@@ -120,14 +120,19 @@ class TensorRtSession(GraphSession):
 
     def run_tensors(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """See `DeviceSession.run_tensors`."""
+        # TensorRT builds, loads and runs on the device that is the current one
+        with self._border.cuda.device(self._border.device), torch.inference_mode():
+            return self._run_here(inputs)
+
+    def _run_here(self, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """As `run_tensors`, where its device is the current one."""
         shapes = {spec.name: tuple(tensor.shape) for spec, tensor in zip(self.inputs, inputs, strict=True)}
         context = self._loaded.get(profile_for(lengths_of(self._graph, shapes), self._ranges)).context
-        with torch.inference_mode():
-            placed = [tensor.to(self._border.device).contiguous() for tensor in inputs]
-            for spec, tensor in zip(self.inputs, placed, strict=True):
-                context.set_input_shape(spec.name, tuple(tensor.shape))
-                context.set_tensor_address(spec.name, tensor.data_ptr())
-            outputs = tuple(self._make_output(context, spec) for spec in self.outputs)
+        placed = [tensor.to(self._border.device).contiguous() for tensor in inputs]
+        for spec, tensor in zip(self.inputs, placed, strict=True):
+            context.set_input_shape(spec.name, tuple(tensor.shape))
+            context.set_tensor_address(spec.name, tensor.data_ptr())
+        outputs = tuple(self._make_output(context, spec) for spec in self.outputs)
         # TensorRT is slow on the default stream; torch's waits for it, and so memory is not taken too early
         torch_stream = self._border.cuda.current_stream(self._border.device)
         self._stream.wait_stream(torch_stream)

@@ -48,8 +48,9 @@ class CudaGraphs:
     def run(self, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """Compute the outputs; the caller's, for what was recorded is written to again."""
         self._dtypes = tuple(tensor.dtype for tensor in tensors)
-        recording = self._recordings.get(tuple(tuple(tensor.shape) for tensor in tensors))
-        with torch.inference_mode():
+        # what is recorded is recorded on the device that is the current one
+        with self._cuda.device(self._device), torch.inference_mode():
+            recording = self._recordings.get(tuple(tuple(tensor.shape) for tensor in tensors))
             for static, tensor in zip(recording.inputs, tensors, strict=True):
                 static.copy_(tensor)
             recording.graph.replay()
@@ -57,18 +58,17 @@ class CudaGraphs:
 
     def _record(self, shapes: _Shapes) -> _Recording:
         """Record a pass for inputs of these shapes."""
-        with torch.inference_mode():
-            inputs = tuple(
-                torch.ones(shape, dtype=dtype, device=self._device)
-                for shape, dtype in zip(shapes, self._dtypes, strict=True)
-            )
-            side = self._cuda.Stream(self._device)
-            side.wait_stream(self._cuda.current_stream(self._device))
-            with self._cuda.stream(side):
-                for _ in range(_WARM_UP_PASSES):
-                    self._module(*inputs)
-            self._cuda.current_stream(self._device).wait_stream(side)
-            graph = self._cuda.CUDAGraph()
-            with self._cuda.graph(graph):
-                outputs = self._module(*inputs)
+        inputs = tuple(
+            torch.ones(shape, dtype=dtype, device=self._device)
+            for shape, dtype in zip(shapes, self._dtypes, strict=True)
+        )
+        side = self._cuda.Stream(self._device)
+        side.wait_stream(self._cuda.current_stream(self._device))
+        with self._cuda.stream(side):
+            for _ in range(_WARM_UP_PASSES):
+                self._module(*inputs)
+        self._cuda.current_stream(self._device).wait_stream(side)
+        graph = self._cuda.CUDAGraph()
+        with self._cuda.graph(graph):
+            outputs = self._module(*inputs)
         return _Recording(graph, inputs, outputs)
