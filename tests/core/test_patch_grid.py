@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from xover_core.encoders.patch_grid import PATCH_STRIDE, make_patch_grid, resize_to_grid
+from xover_core.encoders.patch_grid import MAX_SIZES, PATCH_STRIDE, make_patch_grid, resize_to_grid
 
 SIZES = [(320, 240), (640, 480), (1280, 720), (848, 480), (333, 251), (240, 320), (80, 64), (1, 1), (7, 400)]
 
@@ -59,3 +59,10 @@ def test_shrinking_averages_areas():
     stripes = np.zeros((480, 640, 3), np.uint8)
     stripes[:, ::2] = 200
     assert (resize_to_grid(stripes, make_patch_grid(640, 480, 240)) == 100).all()
+
+
+def test_grids_are_kept_for_so_many_sizes_and_no_more():
+    assert make_patch_grid(640, 480, 240) is make_patch_grid(640, 480, 240)
+    for width in range(100, 100 + 2 * MAX_SIZES):
+        make_patch_grid(width, 100, 80)
+    assert make_patch_grid.cache_info().currsize == MAX_SIZES

@@ -33,7 +33,6 @@ class CompactPatchEncoder:
         self._image_height = image_height
         self._session = session
         self._scale = session.radii.index(radius)
-        self._grids: dict[tuple[int, int], PatchGrid] = {}
         self._model = ModelInfo(
             name=name,
             checksum=hashlib.sha256(f"{name}/{image_height}/{weights_sha256}".encode()).hexdigest(),
@@ -78,11 +77,8 @@ class CompactPatchEncoder:
         return on_device.run_frame(session, frame.rgb, frame.depth, camera, grid.working_size[::-1])
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
-        """The grid for images of this size, made once for each."""
-        size = camera.width, camera.height
-        if size not in self._grids:
-            self._grids[size] = make_patch_grid(*size, self._image_height)
-        return self._grids[size]
+        """The grid for images of this size."""
+        return make_patch_grid(camera.width, camera.height, self._image_height)
 
 
 def resize_depth(depth: Float32Array | None, grid: PatchGrid) -> Float32Array:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -13,6 +14,8 @@ from xover_core.geometry.camera import scale_pixels
 from xover_core.types import Float32Array
 
 PATCH_STRIDE = 8
+# Sizes of images whose grids are kept; a robot has one or two, but anybody may ask about a picture.
+MAX_SIZES = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,8 +35,12 @@ class PatchGrid:
     keypoints_px: Float32Array
 
 
+@lru_cache(maxsize=MAX_SIZES)
 def make_patch_grid(width: int, height: int, working_height: int) -> PatchGrid:
-    """Lay the grid over an image of (width, height); the aspect ratio is kept to within half a patch."""
+    """Lay the grid over an image of (width, height); the aspect ratio is kept to within half a patch.
+
+    The same size gives the same grid, which nobody writes to.
+    """
     rows = max(1, round(working_height / PATCH_STRIDE))
     cols = max(1, round(width * rows / height))
     size = (cols * PATCH_STRIDE, rows * PATCH_STRIDE)

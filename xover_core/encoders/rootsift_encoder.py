@@ -42,7 +42,6 @@ class RootSiftEncoder:
             )
         self._image_height = image_height
         self._whitening = whitening
-        self._grids: dict[tuple[int, int], PatchGrid] = {}
         identity = f"{name}/{image_height}/{NUM_SIZES}/{whitening.checksum}"
         self._model = ModelInfo(
             name=name,
@@ -88,11 +87,8 @@ class RootSiftEncoder:
         )
 
     def _grid(self, rgb: NDArray[np.uint8]) -> PatchGrid:
-        """The grid for this image, made once for each size."""
-        size = rgb.shape[1], rgb.shape[0]
-        if size not in self._grids:
-            self._grids[size] = make_patch_grid(*size, self._image_height)
-        return self._grids[size]
+        """The grid for this image."""
+        return make_patch_grid(rgb.shape[1], rgb.shape[0], self._image_height)
 
     def _describe(self, rgb: NDArray[np.uint8], grid: PatchGrid) -> Float32Array:
         """(N, 384) descriptors before whitening."""

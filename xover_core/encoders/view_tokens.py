@@ -36,7 +36,6 @@ class ViewTokenizer:
         self._scales = tuple(
             min(range(len(session.radii)), key=lambda i: abs(session.radii[i] - r)) for r in VIEW_RADII
         )
-        self._grids: dict[tuple[int, int], PatchGrid] = {}
 
     @property
     def token_dim(self) -> int:
@@ -84,11 +83,8 @@ class ViewTokenizer:
         return pooled
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
-        """The grid for images of this size, made once for each."""
-        size = camera.width, camera.height
-        if size not in self._grids:
-            self._grids[size] = make_patch_grid(*size, _IMAGE_HEIGHT)
-        return self._grids[size]
+        """The grid for images of this size."""
+        return make_patch_grid(camera.width, camera.height, _IMAGE_HEIGHT)
 
 
 def _by_patch(image: Float32Array) -> Float32Array:

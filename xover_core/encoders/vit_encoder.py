@@ -39,7 +39,6 @@ class VitPatchEncoder:
         """
         self._image_height = image_height
         self._session = session
-        self._grids: dict[tuple[int, int], PatchGrid] = {}
         self._model = ModelInfo(
             name=name,
             checksum=hashlib.sha256(f"{name}/{image_height}/{weights_sha256}".encode()).hexdigest(),
@@ -67,8 +66,5 @@ class VitPatchEncoder:
         )
 
     def _grid(self, camera: CameraIntrinsics) -> PatchGrid:
-        """The grid for images of this size, made once for each."""
-        size = camera.width, camera.height
-        if size not in self._grids:
-            self._grids[size] = make_patch_grid(*size, self._image_height)
-        return self._grids[size]
+        """The grid for images of this size."""
+        return make_patch_grid(camera.width, camera.height, self._image_height)
