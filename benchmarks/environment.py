@@ -11,7 +11,7 @@ from pathlib import Path
 from xover_core.evaluation.provenance import Provenance, find_provenance
 from xover_core.inference.cuda_devices import find_cuda_devices
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_WAIT_POLICY", "OPENBLAS_CORETYPE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,8 @@ class Environment:
         memory_gb: of the machine.
         gpu: its name, empty without one.
         load_average: processes that ran or waited, over one minute, before anything was measured.
-        threads: variable -> value of those that set numbers of threads and how they wait.
+        threads: variable -> value of those that set numbers of threads, how they wait, and with which instructions NumPy
+            multiplies matrices.
         provenance: commit, time, operating system, libraries.
     """
 
