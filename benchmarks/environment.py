@@ -24,7 +24,7 @@ class Environment:
         memory_gb: of the machine.
         gpu: its name, empty without one.
         load_average: processes that ran or waited, over one minute, before anything was measured.
-        threads: variable -> value of those that set numbers of threads, how they wait, and with which instructions NumPy
+        threads: variable -> value of those that set numbers of threads, how they wait, and with what instructions NumPy
             multiplies matrices.
         provenance: commit, time, operating system, libraries.
     """
