@@ -13,7 +13,7 @@ from box_room import CAMERA, TileEncoder, look_at, room_frame
 
 from xover_core.config import MappingSettings, XoverSettings
 from xover_core.errors import GeometryError, MapFormatError, ModelError
-from xover_core.landmark_map import map_builder
+from xover_core.landmark_map import keyframe_signatures, map_builder, signature_storage
 from xover_core.landmark_map.keyframe_frame import keyframe_frame
 from xover_core.landmark_map.keyframe_selection import FrameVerdict
 from xover_core.landmark_map.map_builder import MapBuilder, open_map_builder
@@ -300,7 +300,7 @@ def test_stopping_while_finishing_leaves_the_map_as_it_was(open_builder: OpenBui
     assert builder.finish().num_landmarks > 0
 
 
-@pytest.mark.parametrize("budget_mb", [0.158, 0.188])
+@pytest.mark.parametrize("budget_mb", [0.164, 0.194])
 def test_budget_holds_while_mapping_and_after(open_builder: OpenBuilder, map_path: Path, budget_mb: float) -> None:
     settings = dataclasses.replace(SETTINGS, map_budget_mb=budget_mb, max_landmarks_per_scene=5000)
     builder = open_builder(settings)
@@ -360,3 +360,36 @@ def test_appending_to_nothing_is_refused(map_path: Path) -> None:
     with pytest.raises(MapFormatError, match="no such file"):
         open_map_builder(map_path, XoverSettings(), append=True)
     assert not map_path.exists()
+
+
+def test_keyframes_of_large_maps_are_signed_as_they_come(
+    open_builder: OpenBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (keyframe_signatures, signature_storage):
+        monkeypatch.setattr(module, "MIN_SIGNED_KEYFRAMES", 4)
+    builder = open_builder(SETTINGS)
+    walk = turning_walk(12)
+    for i, pose in enumerate(walk[:6]):
+        builder.add(room_frame(pose, stamp_ns=i), pose)
+    signatures = builder.storage.signatures
+    assert signatures.vocabulary is None
+    builder.finish()
+    assert len(signatures.signed_ids) == builder.num_keyframes >= 4
+    for i, pose in enumerate(walk[6:], start=6):
+        builder.add(room_frame(pose, stamp_ns=i), pose)
+    assert len(signatures.signed_ids) == builder.num_keyframes
+    first = signatures.signed_ids[0]
+    builder.storage.remove_keyframes([first])
+    assert first not in signatures.signed_ids
+
+
+def test_signatures_count_in_the_budget(open_builder: OpenBuilder, monkeypatch: pytest.MonkeyPatch) -> None:
+    budget_mb = 0.5
+    for module in (keyframe_signatures, signature_storage):
+        monkeypatch.setattr(module, "MIN_SIGNED_KEYFRAMES", 4)
+    builder = open_builder(dataclasses.replace(SETTINGS, map_budget_mb=budget_mb))
+    for i, pose in enumerate(turning_walk(20)):
+        builder.add(room_frame(pose, stamp_ns=i), pose)
+    summary = builder.finish()
+    assert len(builder.storage.signatures.signed_ids) == summary.num_keyframes
+    assert summary.size_bytes <= budget_mb * 1e6

@@ -29,7 +29,7 @@ MAX_FLAT_ON_GPU = 1_000_000
 # Neighbours in the graph, and candidates kept while building and while searching.
 _HNSW_NEIGHBORS = 32
 _HNSW_BUILD_CANDIDATES = 128
-_HNSW_SEARCH_CANDIDATES = 128
+_HNSW_SEARCH_CANDIDATES = 256
 # Bytes of a vector's links: on the lowest level twice the neighbours, and a tenth for the levels above.
 _HNSW_LINK_BYTES = int(2.1 * _HNSW_NEIGHBORS * 4)
 # Vectors of a list that is searched: this many lists for each root of the number of vectors, and this share of them.
