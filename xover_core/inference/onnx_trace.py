@@ -79,7 +79,8 @@ def trace_graph(graph: ModelGraph, module: nn.Module) -> Any:
             ) from error
     if converted is None:
         raise ModelError(f"network {graph.name}: torch gave no ONNX model; try another version of torch.")
-    _fold_constants(converted.model)
+    with _quiet():
+        _fold_constants(converted.model)
     model = converted.model_proto
     _name_axes(model.graph.input, graph.inputs)
     _name_axes(model.graph.output, graph.outputs)
@@ -137,13 +138,15 @@ def _name_axes(values: Sequence[Any], specs: Sequence[TensorSpec]) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch says of itself, and of operators of libraries that are not installed."""
-    log = logging.getLogger("torch.onnx")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    """Without what the libraries say of themselves, and of operators of other libraries that are not installed."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.setLevel(level)
+        for log, level in zip(logs, levels, strict=True):
+            log.setLevel(level)
