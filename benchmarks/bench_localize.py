@@ -5,8 +5,8 @@
     python benchmarks/bench_localize.py [DIR]
 
 DIR holds recordings `map` and `query`, as for `xover evaluate`; without it two walks through a procedural apartment are
-rendered, which is not timed. Latency is of one frame at a time; accuracy is what `xover evaluate` measures. Online, true
-poses stand for odometry where the recording has none.
+rendered, which is not timed. Latency is of one frame at a time; accuracy is what `xover evaluate` measures. Online,
+true poses stand for odometry where the recording has none.
 """
 
 from __future__ import annotations

@@ -105,6 +105,15 @@ def test_only_the_parts_that_bear_it_are_in_half_precision():
     assert network(inputs).dtype == torch.float32
 
 
+def test_each_module_of_a_list_is_in_half_precision():
+    torch.manual_seed(0)
+    blocks = nn.ModuleList([nn.Linear(16, 16), nn.Linear(16, 16)])
+    inputs = torch.rand(3, 16)
+    exact = [block(inputs) for block in blocks]
+    compute_in_half(nn.ModuleDict({"blocks": blocks}), ["blocks"], torch.device("cpu"))
+    assert all(not torch.equal(block(inputs), before) for block, before in zip(blocks, exact, strict=True))
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

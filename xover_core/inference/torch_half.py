@@ -23,7 +23,9 @@ def compute_in_half(module: nn.Module, parts: Sequence[str], device: torch.devic
     """
     for name in parts or ("",):
         part = module.get_submodule(name)
-        part.forward = _in_half(part.forward, device.type)
+        # a list of modules is never called itself
+        for called in part if isinstance(part, nn.ModuleList) else (part,):
+            called.forward = _in_half(called.forward, device.type)
 
 
 def _in_half(forward: Callable[..., _Result], device_type: str) -> Callable[..., _Result]:
