@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory and latency of a localizer that runs for long: frames of a recording, there and back, with odometry.
 
-    python benchmarks/bench_memory.py [DIR] [--full] [--frames N] [--figure FILE]
+    python benchmarks/bench_memory.py [DIR] [--full] [--frames N] [--minutes M] [--figure FILE]
 
-An hour at 10 Hz is 36,000 frames, which `--full` replays as fast as they are answered; else it is a tenth of that.
+An hour at 10 Hz is 36,000 frames, which `--full` replays as fast as they are answered; else it is a tenth of that. With
+`--minutes` frames come in real time, and the newest one is taken, as the node does.
 DIR holds recordings `map` and `query`, as for `xover evaluate`; without it two walks through a procedural apartment are
 rendered. The map is made in another process, so that nothing is left of it in this one.
 """
@@ -12,6 +13,7 @@ rendered. The map is made in another process, so that nothing is left of it in t
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -22,8 +24,9 @@ from bench_localize import load_recordings, write_map
 from matplotlib.figure import Figure
 from measurement import Measurement, Row
 from own_process import run_apart
-from replay_loop import ReplaySample, endless_frames, growth, sample_replay
+from replay_loop import ReplaySample, endless_frames, growth, newest_frames, sample_replay
 from section import run_section
+from tqdm import tqdm
 
 from xover_core.config import XoverSettings
 from xover_core.localization.localizer import load_localizer
@@ -31,6 +34,7 @@ from xover_core.localization.localizer import load_localizer
 AREA = "long replay"
 RATE_HZ = 10
 NUM_SAMPLES = 60
+FRAMES_PER_SAMPLE = 300
 MAX_QUERIES = 100
 _MB_COLOR, _P50_COLOR, _P95_COLOR = "#1f4e9a", "#1f7a3f", "#e0a030"
 
@@ -44,7 +48,11 @@ def measure(args: argparse.Namespace) -> Iterator[Row]:
         localizer = load_localizer(path, XoverSettings())
         _, queries = load_recordings(args.directory, MAX_QUERIES)
         frames = endless_frames(queries, 1_000_000_000 // RATE_HZ)
-        samples = list(sample_replay(localizer.process, frames, num_frames, max(1, num_frames // NUM_SAMPLES)))
+        if args.minutes:
+            chosen, every = newest_frames(frames, 1 / RATE_HZ, 60 * args.minutes), FRAMES_PER_SAMPLE
+        else:
+            chosen, every = itertools.islice(frames, num_frames), max(1, num_frames // NUM_SAMPLES)
+        samples = list(tqdm(sample_replay(localizer.process, chosen, every), desc="replay", unit="sample"))
     if args.figure:
         args.figure.parent.mkdir(parents=True, exist_ok=True)
         draw(samples, args.figure)
@@ -81,7 +89,7 @@ def rows_of(samples: Sequence[ReplaySample]) -> Iterator[Measurement]:
 
 def draw(samples: Sequence[ReplaySample], file: Path) -> None:
     """Memory and latency over the time that the replay stands for."""
-    minutes = [sample.num_frames / RATE_HZ / 60 for sample in samples]
+    minutes = [sample.minutes for sample in samples]
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     memory, latency = figure.subplots(2, 1, sharex=True)
     memory.plot(minutes, [sample.memory_mb for sample in samples], color=_MB_COLOR)
@@ -104,6 +112,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which recording, how long, and where the figure goes."""
     parser.add_argument("directory", metavar="DIR", type=Path, nargs="?", help="holds `map` and `query`")
     parser.add_argument("--frames", type=int, default=0, help="to replay, instead of the usual number")
+    parser.add_argument("--minutes", type=float, default=0, help="to replay in real time, instead of all frames")
     parser.add_argument("--figure", type=Path, help="PNG file of memory and latency over time")
 
 

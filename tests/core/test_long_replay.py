@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import replay_loop
 from box_room import look_at, room_frame
-from replay_loop import endless_frames, growth, sample_replay, with_odometry
+from replay_loop import endless_frames, growth, newest_frames, sample_replay, with_odometry
 
 from xover_core.config import EncoderSettings, XoverSettings
 from xover_core.datasets.rgbd_sequence import SequenceItem
@@ -50,8 +51,8 @@ def localizer(tmp_path_factory: pytest.TempPathFactory) -> Localizer:
 
 def objects_grown(localize: Callable[[RgbdFrame], LocalizationResult]) -> float:
     """How many more objects Python holds at the end of a replay than after its beginning."""
-    frames = endless_frames(items(6), PERIOD_NS)
-    samples = list(sample_replay(localize, frames, FRAMES_PER_SAMPLE * NUM_SAMPLES, FRAMES_PER_SAMPLE))
+    frames = itertools.islice(endless_frames(items(6), PERIOD_NS), FRAMES_PER_SAMPLE * NUM_SAMPLES)
+    samples = list(sample_replay(localize, frames, FRAMES_PER_SAMPLE))
     assert [sample.num_frames for sample in samples] == [12, 24, 36, 48, 60]
     return growth([sample.num_objects for sample in samples])
 
@@ -101,7 +102,19 @@ def test_samples_tell_of_latency_and_answers(localizer: Localizer) -> None:
     def localize(_: RgbdFrame) -> LocalizationResult:
         return dataclasses.replace(answer, state=next(answers))
 
-    sample = next(sample_replay(localize, endless_frames(items(2), PERIOD_NS), 10, 10))
+    sample = next(sample_replay(localize, endless_frames(items(2), PERIOD_NS), 10))
     assert sample.localized == 0.5
     assert 0 < sample.p50_ms <= sample.p95_ms
     assert sample.memory_mb > 0
+
+
+def test_in_real_time_the_newest_frame_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(replay_loop.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(replay_loop.time, "sleep", lambda seconds: now.append(now.pop() + seconds + 1e-6))
+    taken = []
+    for frame in newest_frames(endless_frames(items(4), PERIOD_NS), PERIOD_NS / 1e9, 1.0):
+        taken.append(frame.stamp_ns // PERIOD_NS - 1)
+        # a quick answer, then slow ones
+        now[0] += 0.01 if len(taken) == 1 else 0.25
+    assert taken == [0, 1, 3, 6, 8]
