@@ -11,16 +11,19 @@ import torch
 from room_cases import TINY, make_scan, tiny_light
 
 from xover_core.config import SceneEncoderSettings
+from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_PLANES
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.inference.compact_session import make_compact_session
+from xover_core.inference.inventory_session import InventorySession
 from xover_core.inference.light_checkpoint import save_light
 from xover_core.inference.light_session import light_session_of
 from xover_core.inference.model_install import install_model, make_entry
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_entries
+from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
 from xover_core.types import RgbdFrame, SceneModality
 
 OBJECT_MODALITIES = (SceneModality.POINT_CLOUD, SceneModality.CAD, SceneModality.IMAGE, SceneModality.TEXT)
@@ -279,3 +282,51 @@ def test_every_shipped_scene_model_makes_an_encoder(name):
     sofa, couch, kitchen = (shipped.embed_text(text) for text in ("a red sofa", "a red couch", "kitchen with a stove"))
     assert_unit(sofa)
     assert sofa @ couch > sofa @ kitchen
+
+
+def test_an_inventory_changes_all_embeddings_and_is_kept_with_views(tokenizer, encoder):
+    torch.manual_seed(0)
+    shape = InventoryShape(
+        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
+        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES,
+    )  # fmt: skip
+    inventory = InventorySession(SceneInventory(shape).eval())
+    session = light_session_of(make_network(tokenizer))
+    telling = LightSceneEncoder(
+        name="light", weights_sha256="abc", session=session, tokenizer=tokenizer, inventory=inventory
+    )
+    scan = make_scan()
+    cloud = ColoredPoints(points=scan.points, colors=scan.colors)
+    plain, told = (np.stack([one.describe_view(make_frame(i)) for i in range(2)]) for one in (encoder, telling))
+    assert told.shape[1] == plain.shape[1] + shape.num_pairs
+    poses, objects = np.stack([np.eye(4)] * 2), make_objects()
+    pairs = [
+        (encoder.embed_views(plain, poses), telling.embed_views(told, poses)),
+        (encoder.embed_point_cloud(cloud), telling.embed_point_cloud(cloud)),
+        (encoder.embed_floorplan(scan.floorplan.image, 20.0), telling.embed_floorplan(scan.floorplan.image, 20.0)),
+        (encoder.embed_text("a red sofa"), telling.embed_text("a red sofa")),
+        (encoder.embed_objects(objects, SceneModality.CAD)[1], telling.embed_objects(objects, SceneModality.CAD)[1]),
+    ]
+    part = slice(shape.kept_dim, shape.kept_dim + shape.dim)
+    for number, (before, after) in enumerate(pairs):
+        assert_unit(after)
+        # objects alone have no inventory
+        assert after[part].any() == (number < len(pairs) - 1)
+        # colours and layout stay in proportion
+        assert float(before[-320:] @ after[-320:]) == pytest.approx(
+            float(np.linalg.norm(before[-320:]) * np.linalg.norm(after[-320:])), abs=TOLERANCE
+        )
+
+
+def test_long_texts_are_read_to_their_end_by_an_inventory(tokenizer):
+    torch.manual_seed(0)
+    shape = InventoryShape(
+        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
+        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES,
+    )  # fmt: skip
+    telling = LightSceneEncoder(
+        name="light", weights_sha256="abc", session=light_session_of(make_network(tokenizer)), tokenizer=tokenizer,
+        inventory=InventorySession(SceneInventory(shape).eval()),
+    )  # fmt: skip
+    filler = "the " * 150
+    assert np.abs(telling.embed_text(filler + "sofa") - telling.embed_text(filler + "bathtub")).max() > MIN_CHANGE

@@ -20,6 +20,8 @@ from xover_core.networks.trait_tagger import TraitTagger
 
 # Amounts that are as good as nothing: voxels of a cloud, share of a view.
 _LEAST_VOXELS, _LEAST_SHARE = 0.3, 0.001
+# The length of one thing that is named for sure is about 1.
+_LEAST_SAID = 0.1
 _THING_HIDDEN, _RASTER_DIM, _RASTER_WIDTHS = 96, 192, (32, 64, 96, 160)
 
 
@@ -143,5 +145,7 @@ class SceneInventory(nn.Module):
         return functional.normalize(self.held(logits.sigmoid() - self.mean), dim=1)
 
     def embed_said(self, logits: Tensor) -> Tensor:
-        """(B, K) logits of what texts say to (B, dim)."""
-        return functional.normalize(self.said(logits.sigmoid()), dim=1)
+        """(B, K) logits of what texts say to (B, dim); a text that names nothing says nothing."""
+        said = self.said(logits.sigmoid())
+        lengths = said.norm(dim=1, keepdim=True)
+        return said / (lengths**2 + _LEAST_SAID**2).sqrt()
