@@ -41,6 +41,8 @@ ENCODERS = ("locus-compact",)
 """Of patches, whose network has their name."""
 EVERY_FRAME = (*ENCODERS, "crossover-light.views")
 """Networks that the localizer runs for each frame."""
+Graphs = list[tuple[str, str]]
+"""(model, network)."""
 Reasons = dict[tuple[str, str, str], str]
 """(network, device, way) -> why it was not measured."""
 
@@ -48,7 +50,7 @@ Reasons = dict[tuple[str, str, str], str]
 def measure(args: argparse.Namespace) -> Iterator[Row]:
     """All networks, then all encoders."""
     models = args.models or [name for name in model_entries() if is_network(name)]
-    graphs: list[tuple[str, str]] = []
+    graphs: Graphs = []
     reasons: Reasons = {}
     with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
         # where this process and those that it starts find exported files beside those that are shipped
@@ -58,9 +60,9 @@ def measure(args: argparse.Namespace) -> Iterator[Row]:
                 graphs.append((model, graph))
                 yield from measure_files(model, graph, sizes, args.effort)
         for device, threads in places(args.threads):
-            for model, graph in graphs:
+            for model, graph in graphs_for(graphs, threads, args.effort):
                 yield from measure_network(model, graph, device, threads, args.effort, reasons)
-        for model, graph in chosen_for_memory(graphs, args.effort):
+        for model, graph in frequent(graphs, args.effort):
             yield from measure_memory(model, graph, reasons)
         yield from measure_encoders(args.threads, args.effort)
         for model in ENCODERS if args.effort is not Effort.QUICK else ():
@@ -96,20 +98,30 @@ def places(threads: list[int]) -> list[tuple[str, int]]:
 
 def measure_files(model: str, graph: str, shipped: Mapping[str, int], effort: Effort) -> Iterator[Row]:
     """Sizes of exported files beside float32; those that are not shipped are made, as far as there is time for it."""
-    sizes = dict(shipped)
-    for precision in precisions_of(graph, effort):
-        if precision not in sizes:
-            size = _ask(export_here, model=model, graph=graph, precision=precision)
-            if isinstance(size, str):
-                yield NotMeasured(area=FILES, name=f"{graph}, {precision}", reason=size)
-            else:
-                sizes[precision] = size
+    wanted = [precision for precision in precisions_of(graph, effort) if precision not in shipped]
+    exported = _export(model, graph, wanted)
+    for precision, reason in exported.items():
+        if isinstance(reason, str):
+            yield NotMeasured(area=FILES, name=f"{graph}, {precision}", reason=reason)
+    sizes = {**shipped, **{precision: size for precision, size in exported.items() if isinstance(size, int)}}
     for precision in sorted(set(sizes) - {"fp32"}):
         if "fp32" in sizes:
             yield Measurement(
                 area=FILES, name=graph, variant=precision, value=sizes[precision] / 1e6, unit="MB",
                 baseline="fp32", baseline_value=sizes["fp32"] / 1e6,
             )  # fmt: skip
+
+
+def _export(model: str, graph: str, precisions: Sequence[str]) -> dict[str, int | str]:
+    """Bytes by precision, or why there is no file; together, or one by one where one ends the process."""
+    if not precisions:
+        return {}
+    found: dict[str, int | str] | str = _ask(export_here, model=model, graph=graph, precisions=list(precisions))
+    if isinstance(found, dict):
+        return found
+    if len(precisions) == 1:
+        return {precisions[0]: found}
+    return {precision: one for wanted in precisions for precision, one in _export(model, graph, [wanted]).items()}
 
 
 def _ask(function: Callable[..., Any], **arguments: Any) -> Any:
@@ -152,9 +164,9 @@ def measure_network(
 
 
 def ways_of(graph: str, device: str, effort: Effort) -> list[str]:
-    """What to try: on the CPU, compiling takes a minute for each network."""
-    with_compiled = device != "cpu" or effort is Effort.FULL or (effort is Effort.NORMAL and graph in ENCODERS)
-    return [way for way in WAYS if with_compiled or not way.startswith(COMPILED)]
+    """What to try: on the CPU, compiling takes a minute for each network and number of threads."""
+    compiled = {Effort.QUICK: (), Effort.NORMAL: (f"{COMPILED} fp32",) if graph in ENCODERS else (), Effort.FULL: WAYS}
+    return [way for way in WAYS if device != "cpu" or not way.startswith(COMPILED) or way in compiled[effort]]
 
 
 def rows_of_reasons(reasons: Reasons, num_networks: int) -> Iterator[Row]:
@@ -167,8 +179,13 @@ def rows_of_reasons(reasons: Reasons, num_networks: int) -> Iterator[Row]:
         yield NotMeasured(area=f"networks, {device}", name=which, reason=told[0])
 
 
-def chosen_for_memory(graphs: Sequence[tuple[str, str]], effort: Effort) -> list[tuple[str, str]]:
-    """Networks whose memory is measured, with their models: those of each frame, or all."""
+def graphs_for(graphs: Graphs, threads: int, effort: Effort) -> Graphs:
+    """Networks that are timed: all by one thread, of the small ones the others cost more than they bring."""
+    return graphs if threads == 1 else frequent(graphs, effort)
+
+
+def frequent(graphs: Graphs, effort: Effort) -> Graphs:
+    """Networks of each frame, or all, with their models."""
     return [(model, graph) for model, graph in graphs if effort is Effort.FULL or graph in EVERY_FRAME]
 
 

@@ -4,7 +4,7 @@
 
     python benchmarks/bench_memory.py [DIR] [--full] [--frames N] [--minutes M] [--figure FILE]
 
-An hour at 10 Hz is 36,000 frames, which `--full` replays as fast as they are answered; else it is a tenth of that. With
+An hour at 10 Hz is 36,000 frames, which `--full` replays as fast as they are answered; else it is two minutes. With
 `--minutes` frames come in real time, and the newest one is taken, as the node does.
 DIR holds recordings `map` and `query`, as for `xover evaluate`; without it two walks through a procedural apartment are
 rendered. The map is made in another process, so that nothing is left of it in this one.
@@ -41,7 +41,7 @@ _MB_COLOR, _P50_COLOR, _P95_COLOR = "#1f4e9a", "#1f7a3f", "#e0a030"
 
 def measure(args: argparse.Namespace) -> Iterator[Row]:
     """Replay, and say what has grown."""
-    num_frames = args.frames or args.effort.pick(300, 3600, 36_000)
+    num_frames = args.frames or args.effort.pick(300, 1200, 36_000)
     with tempfile.TemporaryDirectory(prefix="xover_bench_") as folder:
         path = Path(folder) / "map.xover"
         run_apart(make_map, directory=str(args.directory or ""), path=str(path))

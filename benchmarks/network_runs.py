@@ -40,16 +40,23 @@ def shipped_here(model: str) -> dict[str, dict[str, int]]:
     return {name: {one: len(file) for one, file in files.items() if file is not None} for name, files in found.items()}
 
 
-def export_here(model: str, graph: str, precision: str) -> int | str:
-    """Export a network into the models folder of this process; gives bytes, or why it cannot be."""
+def export_here(model: str, graph: str, precisions: list[str]) -> dict[str, int | str]:
+    """Export a network into the models folder of this process; gives bytes by precision, or why there are none."""
     from xover_core.inference.export_install import export_into
+    from xover_core.inference.onnx_export import trace
 
+    folder, network = Path(os.environ[MODELS_DIR_VARIABLE]), find_network(model, graph)
     try:
-        return export_into(
-            Path(os.environ[MODELS_DIR_VARIABLE]), find_network(model, graph), precision=precision
-        ).num_bytes
+        traced = trace(network)
     except XoverError as error:
-        return str(error)
+        return dict.fromkeys(precisions, str(error))
+    found: dict[str, int | str] = {}
+    for precision in precisions:
+        try:
+            found[precision] = export_into(folder, network, precision=precision, traced=traced).num_bytes
+        except XoverError as error:
+            found[precision] = str(error)
+    return found
 
 
 def time_here(model: str, graph: str, device: str, num_threads: int, rounds: int, ways: list[str]) -> Answer:

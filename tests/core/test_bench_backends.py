@@ -85,14 +85,23 @@ def test_what_takes_minutes_to_compile_is_left_to_long_runs(effort, graph, devic
 
 
 def test_what_is_not_shipped_is_exported_and_a_crash_is_told(answer):
-    def export(precision: str, **_):
-        return ChildProcessError("exit code -11") if precision == "fp16" else 500_000
+    def export(precisions: list[str], **_):
+        return ChildProcessError("exit code -11") if "fp16" in precisions else dict.fromkeys(precisions, 500_000)
 
-    answer(export_here=export)
+    asked = answer(export_here=export)
     rows = list(bench_backends.measure_files("locus-compact", "locus-compact", {"fp32": 2_000_000}, Effort.FULL))
+    # together first, and one by one when that ended the process
+    assert [arguments["precisions"] for arguments in asked] == [["fp16", "int8"], ["fp16"], ["int8"]]
     sizes = {row.variant: row.ratio for row in rows if isinstance(row, Measurement)}
     assert sizes == {"int8": 0.25}
     assert [row.reason for row in rows if isinstance(row, NotMeasured)] == ["exit code -11"]
+
+
+def test_small_networks_are_timed_by_one_thread_but_in_full_runs():
+    graphs = [("locus-compact", "locus-compact"), ("crossover-light", "crossover-light.text")]
+    assert bench_backends.graphs_for(graphs, 1, Effort.NORMAL) == graphs
+    assert bench_backends.graphs_for(graphs, 2, Effort.NORMAL) == graphs[:1]
+    assert bench_backends.graphs_for(graphs, 2, Effort.FULL) == graphs
 
 
 def test_a_quick_run_exports_nothing(answer):
