@@ -46,6 +46,7 @@ def slice_places(points: Float32Array) -> NDArray[np.int64]:
     cells += SLICE_GRID // 2 - (cells.min(axis=0) + cells.max(axis=0)) // 2
     heights = points[:, 2] - np.quantile(points[:, 2], FLOOR_QUANTILE)
     slices = np.clip(heights / _SLICE_M, 0, NUM_SLICES - 1).astype(np.int64)
-    is_inside = ((cells >= 0) & (cells < SLICE_GRID)).all(axis=1)
+    is_inside = np.all((cells >= 0) & (cells < SLICE_GRID), axis=1)
     places = np.column_stack([slices, cells[:, 1], cells[:, 0]])
-    return np.where(is_inside[:, None], places, -1)
+    places[~is_inside] = -1
+    return np.asarray(places, np.int64)

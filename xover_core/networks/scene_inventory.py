@@ -146,6 +146,7 @@ class SceneInventory(nn.Module):
 
     def embed_said(self, logits: Tensor) -> Tensor:
         """(B, K) logits of what texts say to (B, dim); a text that names nothing says nothing."""
-        said = self.said(logits.sigmoid())
+        said: Tensor = self.said(logits.sigmoid())
         lengths = said.norm(dim=1, keepdim=True)
-        return said / (lengths**2 + _LEAST_SAID**2).sqrt()
+        weakened: Tensor = said / (lengths**2 + _LEAST_SAID**2).sqrt()
+        return weakened

@@ -46,7 +46,8 @@ class ThingHead(nn.Module):
         for scene in range(num_scenes):
             own = scenes == scene
             both[scene] = classes[own].T @ looks[own]
-        return both.new_zeros(num_scenes, self.num_pairs).index_add(1, self.pair_of, both.flatten(1))
+        amounts: Tensor = both.new_zeros(num_scenes, self.num_pairs).index_add(1, self.pair_of, both.flatten(1))
+        return amounts
 
 
 class CloudThings(nn.Module):
@@ -96,9 +97,11 @@ class CloudThings(nn.Module):
         coarse = coarse + self.whole(coarse.mean(dim=(2, 3)))[:, :, None, None]
         middle = self.mix2(middle + functional.interpolate(self.up2(coarse), scale_factor=2))
         fine = self.mix1(fine + functional.interpolate(self.up1(middle), scale_factor=2))
-        seen = self.layers(fine).unflatten(1, (self.slices, _LAYER_DIM)).permute(0, 1, 3, 4, 2)
+        layers = self.layers(fine)
+        seen = layers.reshape(len(layers), self.slices, _LAYER_DIM, *layers.shape[2:]).permute(0, 1, 3, 4, 2)
         rows, columns = planes.shape[3] // 2, planes.shape[4] // 2
-        own = planes.unflatten(3, (rows, 2)).unflatten(5, (columns, 2)).permute(0, 2, 3, 5, 1, 4, 6).flatten(4)
+        split = planes.reshape(*planes.shape[:3], rows, 2, columns, 2)
+        own = split.permute(0, 2, 3, 5, 1, 4, 6).flatten(4)
         # the first plane says how full the four cells of a voxel are
         voxels = (own[..., :4].amax(dim=-1) > 0).nonzero()
         at = voxels.unbind(dim=1)

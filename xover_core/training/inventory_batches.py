@@ -183,7 +183,7 @@ def _change_raster(raster: NDArray[np.uint8], rng: np.random.Generator) -> Float
     middle = (RASTER_SIZE - 1) / 2
     degrees = 90.0 * rng.integers(4) + rng.normal(0, _TURN_DEG)
     matrix = cv2.getRotationMatrix2D((middle, middle), float(degrees), float(1 + rng.normal(0, _SCALE_SPREAD)))
-    matrix[:, 2:] += rng.normal(0, _SHIFT_PX, (2, 1))
+    matrix = np.concatenate([matrix[:, :2], matrix[:, 2:] + rng.normal(0, _SHIFT_PX, (2, 1))], axis=1)
     mirrored = np.ascontiguousarray(raster[:, :: rng.choice((-1, 1))])
     ink = cv2.warpAffine(mirrored, matrix, (RASTER_SIZE, RASTER_SIZE)).astype(np.float32) / np.float32(255)
     return np.asarray(np.clip(ink * rng.uniform(0.7, 1.3), 0, 1), np.float32)

@@ -204,4 +204,5 @@ def _wrong_cells(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor
     weights = classes.sum(dim=2) + (_THING_WEIGHT - 1) * looks.sum(dim=2)
     errors = -(classes * found_classes.log_softmax(dim=2)).sum(dim=2)
     of_looks = -(looks * found_looks.log_softmax(dim=2)).sum()
-    return (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks / looks.sum().clamp_min(1)
+    total: Tensor = (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks / looks.sum().clamp_min(1)
+    return total
