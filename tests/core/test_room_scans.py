@@ -263,3 +263,16 @@ def test_apartments_vary_and_may_have_lookalikes():
     assert alike.rooms[0].room_type is alike.rooms[1].room_type
     sizes = [np.subtract(room.upper, room.lower) for room in alike.rooms[:2]]
     np.testing.assert_allclose(sizes[0], sizes[1])
+
+
+def test_things_and_traits_of_scans_are_told_in_the_same_words(scans):
+    labels = set()
+    for scan in scans:
+        assert set(np.unique(scan.instance).tolist()) - {0} <= set(scan.things)
+        kinds = {scan.things[found.object_id].partition(":")[0] for found in scan.objects}
+        assert kinds <= scan.traits
+        # the thing of an object has a look that is a trait of its room
+        looks = {scan.things[found.object_id] for found in scan.objects}
+        assert looks <= scan.traits
+        labels |= looks
+    assert any(":" in name for name in labels)
