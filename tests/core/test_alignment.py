@@ -146,6 +146,11 @@ def test_points_that_coincide_have_no_robust_alignment(random):
     assert align_robust(points, points, np.full(30, 0.1), rng=np.random.default_rng(0)) is None
 
 
+def test_points_that_coincide_in_one_set_alone_are_no_triangle(random):
+    points_a = random.normal(scale=0.05, size=(30, 3))
+    assert align_robust(points_a, np.zeros((30, 3)), np.full(30, 0.5), rng=np.random.default_rng(0)) is None
+
+
 def test_robust_alignment_of_collinear_points_is_finite(random):
     line = np.outer(random.uniform(-2, 2, 30), (1.0, 2.0, -1.0))
     moved = transform_points(T_B_A, line)

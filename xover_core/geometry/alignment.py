@@ -156,8 +156,8 @@ def _consistent_triangles(
     """The (T, 3) index triples whose side lengths agree in a and b and that are not degenerate."""
     sides_a, sides_b = np.split(_side_lengths(np.concatenate([points_a[triangles], points_b[triangles]])), 2)
     allowed = 2 * tolerances[triangles].max(axis=1, keepdims=True)
-    agrees = (np.abs(sides_a - sides_b) < allowed).all(axis=1) & (sides_a.min(axis=1) > MIN_TRIANGLE_SIDE)
-    return np.asarray(triangles[agrees])
+    shortest = np.minimum(sides_a, sides_b).min(axis=1)
+    return np.asarray(triangles[(np.abs(sides_a - sides_b) < allowed).all(axis=1) & (shortest > MIN_TRIANGLE_SIDE)])
 
 
 def _side_lengths(corners: Float64Array) -> Float64Array:
