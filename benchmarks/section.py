@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import enum
+import signal
 import sys
 import time
 import traceback
@@ -54,6 +55,8 @@ def run_section(description: str | None, measure: Measure, add_arguments: AddArg
     if add_arguments is not None:
         add_arguments(parser)
     args = parser.parse_args()
+    # what was started in the background of a shell ignores it, and could not be told to write what it has
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     environment = find_environment()
     run = BenchRun(environment=environment, effort=args.effort.value, sections=(collect(name, measure, args),))
     write_run(run, args.json)

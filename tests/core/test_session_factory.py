@@ -83,7 +83,7 @@ def test_settings_are_the_defaults_where_there_are_none():
 
 
 def test_auto_takes_onnx_runtime_on_the_cpu_and_says_so_once(caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "xover_core"):
         check(make())
         make()
     assert [record.getMessage().partition("onnxruntime ")[0] for record in caplog.records] == [
@@ -119,7 +119,7 @@ def test_without_an_exported_file_a_named_backend_says_how_to_make_one(backend):
 
 
 def test_without_an_exported_file_torch_runs_it_and_says_so(caplog):
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "xover_core"):
         session = make(files=lambda *_: None)
     check(session)
     assert session.info.backend == "torch"
