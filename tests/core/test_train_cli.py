@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -33,28 +34,12 @@ SETTINGS = {
 }
 
 
-class InterruptedNetwork(TinyNetwork):
-    """Sends Ctrl-C in the second batch."""
-
-    num_calls = 0
-
-    def forward(self, images, depth, intrinsics):
-        self.num_calls += 1
-        if self.num_calls == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        return super().forward(images, depth, intrinsics)
-
-
-def use_network(monkeypatch, network_class):
-    kind = NetworkKind(make=lambda settings, scenes: network_class(settings.radii), save=save_tiny)
-    monkeypatch.setitem(locus_networks.NETWORK_KINDS, "compact", kind)
-
-
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """The arguments of a run; the network is tiny."""
     torch.set_num_threads(1)
-    use_network(monkeypatch, TinyNetwork)
+    kind = NetworkKind(make=lambda settings, scenes: TinyNetwork(settings.radii), save=save_tiny)
+    monkeypatch.setitem(locus_networks.NETWORK_KINDS, "compact", kind)
     for name, heading in (("train", 0.0), ("val", 150.0)):
         (tmp_path / name).mkdir()
         make_room(name, heading).save(tmp_path / name / "room.safetensors")
@@ -79,12 +64,14 @@ def test_a_run_leaves_what_it_promises(command, tmp_path, capsys):
     assert "best score" in capsys.readouterr().out
 
 
-def test_ctrl_c_says_how_to_go_on_and_that_gives_the_same_weights(command, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_says_how_to_go_on_and_that_gives_the_same_weights(command, tmp_path):
     assert main([*command, "--out", str(tmp_path / "whole")]) == 0
-    use_network(monkeypatch, InterruptedNetwork)
-    assert main([*command, "--out", str(tmp_path / "run")]) == EXIT_INTERRUPTED
-    assert f"xover train locus --out {tmp_path / 'run'} --resume" in capsys.readouterr().out
-    use_network(monkeypatch, TinyNetwork)
+    script = Path(__file__).with_name("interrupted_training.py")
+    interrupted = subprocess.run(
+        [sys.executable, script, *command, "--out", tmp_path / "run"], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert interrupted.returncode == EXIT_INTERRUPTED
+    assert f"xover train locus --out {tmp_path / 'run'} --resume" in interrupted.stdout
     assert main(["train", "locus", "--out", str(tmp_path / "run"), "--resume"]) == 0
     whole, parts = (load_file(tmp_path / name / "best.safetensors") for name in ("whole", "run"))
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
