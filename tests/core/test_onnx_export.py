@@ -218,3 +218,14 @@ def test_the_compact_encoder_is_exported(tmp_path, monkeypatch):
     report = export_graph(graph, tmp_path / "small.onnx")
     assert report.differences.keys() == {"features_0.2m"}
     assert shape_of(onnx.load(report.path).graph.output[0]) == ["batch", 80, 16]
+
+
+def test_a_file_that_breaks_the_rules_is_refused_and_removed(tmp_path, monkeypatch):
+    def unsorted(model, is_chosen):
+        model.graph.node.reverse()
+        return model
+
+    monkeypatch.setattr(onnx_export, "halve_nodes", unsorted)
+    with pytest.raises(ModelError, match=r"no valid ONNX, .*sorted"):
+        export_graph(make_graph(), tmp_path / "half.onnx", precision="fp16")
+    assert list(tmp_path.iterdir()) == []

@@ -102,8 +102,8 @@ def export_graph(
     traced = trace(graph) if traced is None else traced
     model = _reduce(copy.deepcopy(traced.model), graph, precision, calibration)
     _describe(model, graph, precision)
-    num_bytes = _write(model, path)
     try:
+        num_bytes = _write(model, path)
         run = open_exported(graph, path)
         if precision == "fp32":
             differences = check_parity(graph, run, traced.module)
@@ -185,14 +185,21 @@ def _describe(model: Any, graph: ModelGraph, precision: str) -> None:
 
 
 def _write(model: Any, path: Path) -> int:
-    """Write a model, its weights into a second file where one does not hold all; returns the bytes."""
+    """Write a model, its weights into a second file where one does not hold all; returns the bytes.
+
+    Raises:
+        ModelError: it breaks the rules of ONNX.
+    """
     import onnx
 
     _remove(path)
     is_large = _weight_bytes(model) > _MAX_WEIGHTS
     data = path.with_name(path.name + DATA_SUFFIX)
     onnx.save_model(model, path, save_as_external_data=is_large, location=data.name)
-    onnx.checker.check_model(path)
+    try:
+        onnx.checker.check_model(path)
+    except onnx.checker.ValidationError as error:
+        raise ModelError(f"exported file {path}: it is no valid ONNX, {one_line(error)}; try fp32.") from error
     return path.stat().st_size + (data.stat().st_size if is_large else 0)
 
 
