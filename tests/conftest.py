@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -32,6 +33,23 @@ from xover_core.types import (
 )
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+class SignalStack(ctypes.Structure):
+    """`stack_t` of signal.h."""
+
+    _fields_ = (("address", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t))
+
+
+@pytest.fixture(autouse=True)
+def signals_on_the_usual_stack() -> None:
+    """Signals, as the Ctrl-C that some tests send, get no stack of their own.
+
+    Late in a run of all tests the kernel could not use the one that is registered, whoever did that, and the process
+    ended in a segmentation fault.
+    """
+    disabled = SignalStack(address=None, flags=2, size=0)
+    ctypes.CDLL(None).sigaltstack(ctypes.byref(disabled), None)
 
 
 @pytest.fixture
