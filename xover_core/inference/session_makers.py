@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from xover_core.config import InferenceSettings
 from xover_core.errors import BackendUnavailableError
@@ -66,21 +67,42 @@ def _make_torch(way: Way, graph: ModelGraph, settings: InferenceSettings, export
 
 def _make_onnx(way: Way, graph: ModelGraph, settings: InferenceSettings, exported: Exported) -> Session:
     load_library("onnxruntime")
-    from xover_core.inference.onnx_session import CPU_PROVIDERS, OnnxSession, cuda_providers
-
-    providers = CPU_PROVIDERS
     if way.device != CPU:
-        use_tensorrt = settings.use_tensorrt_provider
-        # without a folder for its engines that provider would build them at every start, and is left out
-        folder = make_machine_cache(settings.cache_folder, "onnxruntime-tensorrt") if use_tensorrt else None
-        providers = cuda_providers(way.device, precision=way.precision, tensorrt_folder=folder)
+        return _make_onnx_on_gpu(way, graph, settings, exported)
+    from xover_core.inference.onnx_session import OnnxSession
+
     return OnnxSession(
         graph,
         _export_of(graph, way, exported),
-        providers=providers,
         num_threads=num_threads_of(settings.num_threads),
         precision=way.precision,
         reason=way.reason,
+    )
+
+
+def _make_onnx_on_gpu(way: Way, graph: ModelGraph, settings: InferenceSettings, exported: Exported) -> Session:
+    """With tensors that stay on the GPU where torch can keep them there, else with arrays alone."""
+    from xover_core.inference.onnx_session import OnnxSession, cuda_providers
+
+    # without a folder for its engines that provider would build them at every start, and is left out
+    use_tensorrt = settings.use_tensorrt_provider
+    folder = make_machine_cache(settings.cache_folder, "onnxruntime-tensorrt") if use_tensorrt else None
+    make: Callable[..., Session] = OnnxSession
+    reason = way.reason
+    try:
+        load_library("torch")
+        from xover_core.inference.onnx_device_session import OnnxDeviceSession, open_cuda
+
+        make = partial(OnnxDeviceSession, border=open_cuda(way.device))
+    except BackendUnavailableError as error:
+        reason = f"{reason}, its inputs and outputs copied through the processor ({error})"
+    return make(
+        graph,
+        _export_of(graph, way, exported),
+        providers=cuda_providers(way.device, precision=way.precision, tensorrt_folder=folder),
+        num_threads=num_threads_of(settings.num_threads),
+        precision=way.precision,
+        reason=reason,
     )
 
 
