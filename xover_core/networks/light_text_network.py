@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from xover_core.networks.piece_means import PieceMeans
+
 # Small, so that pieces which were never trained on weigh little beside those that were.
 _START_DEVIATION = 0.05
 
@@ -41,7 +43,7 @@ class LightTextNetwork(nn.Module):
             dropout: share of dropped states while training.
         """
         super().__init__()
-        self.grams = nn.EmbeddingBag(num_buckets, width, mode="mean", padding_idx=0)
+        self.grams = PieceMeans(num_buckets, width)
         self.positions = nn.Parameter(torch.randn(max_words, width) * _START_DEVIATION)
         layer = nn.TransformerEncoderLayer(
             width, heads, 4 * width, dropout, activation="gelu", batch_first=True, norm_first=True
