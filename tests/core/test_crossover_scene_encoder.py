@@ -23,14 +23,13 @@ from xover_core.encoders.object_crops import crop_levels
 from xover_core.encoders.scene_encoder import ColoredPoints, ObjectInput, SceneEncoder
 from xover_core.encoders.scene_factory import make_scene_encoder
 from xover_core.errors import ConfigError, ModelError, SensorDataError
-from xover_core.inference.crossover_files import (
-    PublishedCrossoverSettings,
-    PublishedNetworks,
-    WordPieceTokenizer,
-    find_published,
-)
+from xover_core.inference.crossover_files import WordPieceTokenizer, find_published
+from xover_core.inference.crossover_graphs import make_image_graph, make_text_graph
+from xover_core.inference.crossover_networks import PublishedCrossoverSettings, PublishedNetworks
 from xover_core.inference.crossover_session import CrossOverSession
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE
+from xover_core.inference.session import Session
+from xover_core.inference.torch_session import TorchSession
 from xover_core.networks.bert_text_encoder import BertTextEncoder
 from xover_core.networks.crossover import CrossOver, CrossOverShape
 from xover_core.networks.i2p_mae import I2pMae
@@ -70,10 +69,13 @@ class TinyNetworks:
     """Implements `CrossOverNetworks`."""
 
     unified: CrossOver
-    image_encoder: VitBackbone
-    text_encoder: BertTextEncoder
+    image_encoder: Session
+    text_encoder: Session
+    text_network: BertTextEncoder
     object_encoder: I2pMae
     tokenizer: LetterTokenizer
+    max_tokens: int = TINY_BERT.max_tokens
+    device: str = "cpu"
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +86,19 @@ def _one_thread() -> None:
 @pytest.fixture(scope="module")
 def networks() -> TinyNetworks:
     torch.manual_seed(0)
-    modules = (CrossOver(TINY_CROSSOVER), TinyVit(), BertTextEncoder(TINY_BERT), I2pMae(TINY_I2P_MAE))
-    for module in modules:
-        for parameter in module.parameters():  # so that small differences are seen at the end
+    unified, texts, objects = CrossOver(TINY_CROSSOVER), BertTextEncoder(TINY_BERT), I2pMae(TINY_I2P_MAE)
+    for module in (unified, texts, objects):
+        for parameter in module.eval().parameters():  # so that small differences are seen at the end
             parameter.data += 0.1 * torch.randn_like(parameter)
-    return TinyNetworks(*(module.eval() for module in modules), LetterTokenizer())
+    pictures = TinyVit().eval()
+    return TinyNetworks(
+        unified=unified,
+        image_encoder=TorchSession(make_image_graph(lambda: pictures, pictures.shape, name="2d", weights_sha256="")),
+        text_encoder=TorchSession(make_text_graph(lambda: texts, TINY_BERT, name="text", weights_sha256="")),
+        text_network=texts,
+        object_encoder=objects,
+        tokenizer=LetterTokenizer(),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +212,7 @@ def test_texts(encoder: CrossoverSceneEncoder, networks: TinyNetworks) -> None:
     assert is_unit(found)
     ids = torch.tensor([networks.tokenizer.token_ids("a red sofa")])
     with torch.no_grad():
-        features = networks.text_encoder(ids, torch.ones_like(ids, dtype=torch.bool))
+        features = networks.text_network(ids, torch.ones_like(ids, dtype=torch.bool))
         expected = networks.unified.encoder1D_mlp_head(features)[0].numpy()
     np.testing.assert_allclose(found, expected, atol=TOLERANCE)
     for text in ("", " .,!"):

@@ -12,15 +12,14 @@ import torch
 import yaml
 
 from xover_core.errors import ConfigError, ModelError
-from xover_core.inference import architecture_graphs
+from xover_core.inference import crossover_graphs
 from xover_core.inference.architecture_graphs import (
     ARCHITECTURES,
     has_random_weights,
-    make_image_graph,
-    make_text_graph,
     random_checksum,
     random_locus_graph,
 )
+from xover_core.inference.crossover_graphs import make_image_graph, make_text_graph
 from xover_core.inference.light_graphs import LightSizes, make_light_graphs
 from xover_core.inference.model_graphs import graphs_of
 from xover_core.inference.model_store import load_export, model_entry, model_folders
@@ -171,7 +170,7 @@ def test_crossover_encoder_of_texts_is_exported(tmp_path):
 def test_published_files_are_taken_where_they_are(tmp_path, monkeypatch):
     file = tmp_path / "text.pth"
     file.write_bytes(b"weights")
-    monkeypatch.setattr(architecture_graphs, "find_published", lambda _: file)
+    monkeypatch.setattr(crossover_graphs, "find_published", lambda _: file)
     graph = graphs_of("crossover-text")[0]
     assert not has_random_weights(graph)
     with pytest.raises(ModelError, match=r"text\.pth"):

@@ -88,6 +88,15 @@ def test_an_export_of_other_weights_is_not_used(folder, caplog, graph):
     assert f"{graph}.onnx was exported of other weights of {graph}" in caplog.text
 
 
+def test_an_export_of_a_model_in_no_manifest_is_compared_with_weights_that_are_told(folder, caplog):
+    install_export(folder, make_exported("nowhere", "fp32", b"graph", "ab" * 32), b"graph")
+    assert load_export("nowhere", "fp32") == b"graph"
+    assert load_export("nowhere", "fp32", weights_sha256="ab" * 32) == b"graph"
+    assert caplog.records == []
+    assert load_export("nowhere", "fp32", weights_sha256="cd" * 32) is None
+    assert "was exported of other weights of nowhere" in caplog.text
+
+
 def test_a_damaged_export_is_refused(folder):
     install_model(folder, entry_of("mine", b"weights"), b"weights")
     install_graph(folder, b"graph")

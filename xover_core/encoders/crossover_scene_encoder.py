@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from xover_core.config import InferenceSettings
 from xover_core.encoders.bicubic_resize import resize_bicubic
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.errors import SensorDataError
-from xover_core.inference.crossover_files import PublishedCrossoverSettings, PublishedNetworks
+from xover_core.inference.crossover_networks import PublishedCrossoverSettings, PublishedNetworks
 from xover_core.inference.crossover_session import CrossOverSession
 from xover_core.types import Float32Array, Float64Array, ModelInfo, RgbdFrame, SceneModality
 
@@ -169,15 +170,22 @@ class CrossoverSceneEncoder:
         return _first(self._session.object_features(sample_object(item.cad_points)[None]))
 
 
-def make_crossover_scene_encoder(settings: PublishedCrossoverSettings | None = None) -> CrossoverSceneEncoder:
+def make_crossover_scene_encoder(
+    settings: PublishedCrossoverSettings | None = None, inference: InferenceSettings | None = None
+) -> CrossoverSceneEncoder:
     """The encoder of the published files; those of a modality are read when it is first asked for.
 
+    Args:
+        settings: of the networks; None for the defaults.
+        inference: what runs them; None for the defaults.
+
     Raises:
+        BackendUnavailableError: a GPU is named that is not there, or that torch cannot use.
         ModelError: the unified model's file is in no models folder.
     """
     settings = settings or PublishedCrossoverSettings()
-    networks = PublishedNetworks(settings)
-    session = CrossOverSession(networks, settings.device)
+    networks = PublishedNetworks(settings, inference)
+    session = CrossOverSession(networks)
     return CrossoverSceneEncoder(session, weights_sha256=networks.checksum, behaviour=settings.behaviour)
 
 

@@ -14,11 +14,10 @@ from xover_core.encoders.scene_encoder import SceneEncoder
 from xover_core.encoders.view_tokens import VIEW_RADII, ViewTokenizer
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.compact_session import make_compact_session
-from xover_core.inference.crossover_files import PublishedCrossoverSettings
+from xover_core.inference.crossover_networks import PublishedCrossoverSettings
 from xover_core.inference.libraries import load_library
 from xover_core.inference.light_session import make_light_session
 from xover_core.inference.model_store import ModelEntry, model_entry
-from xover_core.inference.torch_device import torch_device
 
 if TYPE_CHECKING:
     from xover_core.inference.inventory_session import InventorySession
@@ -44,8 +43,7 @@ def make_scene_encoder(
     # the published CrossOver is several files, and so in no manifest
     for behaviour, name in MODEL_NAMES.items():
         if settings.model == name:
-            device = torch_device(inference or InferenceSettings())
-            return make_crossover_scene_encoder(PublishedCrossoverSettings(behaviour=behaviour, device=device))
+            return make_crossover_scene_encoder(PublishedCrossoverSettings(behaviour=behaviour), inference)
     entry = model_entry(settings.model)
     if entry.kind not in _MAKERS:
         raise ModelError(

@@ -1,24 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the published files of CrossOver are looked for, and the networks that they hold, each loaded when needed."""
+"""Where the published files of CrossOver are looked for, and how its texts become tokens."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from xover_core.config import Settings, setting
 from xover_core.errors import BackendUnavailableError, ModelError
 from xover_core.inference.model_store import MODELS_DIR_VARIABLE, model_folders
-
-if TYPE_CHECKING:
-    from xover_core.networks.bert_text_encoder import BertTextEncoder
-    from xover_core.networks.crossover import CrossOver
-    from xover_core.networks.i2p_mae import I2pMae
-    from xover_core.networks.vit_backbone import VitBackbone
 
 FOLDER = "crossover"
 """Within a models folder."""
@@ -37,110 +27,12 @@ _SOURCES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishedCrossoverSettings(Settings):
-    """How the published networks are run."""
-
-    behaviour: str = setting(
-        "corrected",
-        "corrected: fusion weights are scaled to the modalities that are there, padding does not influence distances of"
-        " objects, long texts are cut; released: none of these, long texts are left out",
-        choices=("corrected", "released"),
-    )
-    device: str = setting("cpu", "torch device that runs them")
-
-
 class Tokenizer(Protocol):
     """English -> ids of BERT's vocabulary."""
 
     def token_ids(self, text: str) -> list[int]:
         """Ids with the start token before and the end token behind, of any length."""
         ...
-
-
-class CrossOverNetworks(Protocol):
-    """All networks of CrossOver, in evaluation mode, on one device."""
-
-    @property
-    def unified(self) -> CrossOver:
-        """Features -> scenes and objects."""
-        ...
-
-    @property
-    def image_encoder(self) -> VitBackbone:
-        """Pictures -> values of tokens."""
-        ...
-
-    @property
-    def text_encoder(self) -> BertTextEncoder:
-        """Token ids -> features."""
-        ...
-
-    @property
-    def object_encoder(self) -> I2pMae:
-        """Points of objects -> features."""
-        ...
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """Texts -> token ids."""
-        ...
-
-
-class PublishedNetworks:
-    """Implements `CrossOverNetworks` by the published files; each is read when it is first needed."""
-
-    def __init__(self, settings: PublishedCrossoverSettings) -> None:
-        """Read nothing yet."""
-        self._settings = settings
-
-    @cached_property
-    def checksum(self) -> str:
-        """sha256 of the unified model's file; the frozen encoders were trained on, so that they are always the same.
-
-        Raises:
-            ModelError: it is in no models folder.
-        """
-        return file_checksum(find_published(SCENE_WEIGHTS))
-
-    @cached_property
-    def unified(self) -> CrossOver:
-        """Of `scene_crossover_scannet+scan3r.pth`."""
-        from xover_core.inference.crossover_checkpoint import load_crossover
-        from xover_core.networks.crossover import CrossOverShape
-
-        shape = CrossOverShape()
-        if self._settings.behaviour == "released":
-            instance = dataclasses.replace(shape.instance, counts_padding=True)
-            shape = dataclasses.replace(shape, instance=instance, renormalizes_fusion=False)
-        return load_crossover(find_published(SCENE_WEIGHTS), shape).to(self._settings.device)
-
-    @cached_property
-    def image_encoder(self) -> VitBackbone:
-        """DINOv2 ViT-g/14 without registers."""
-        from xover_core.inference.vit_weights import load_vit_backbone
-        from xover_core.networks.vit_backbone import DINOV2_VITG14
-
-        return load_vit_backbone(find_published(IMAGE_WEIGHTS), DINOV2_VITG14).to(self._settings.device)
-
-    @cached_property
-    def text_encoder(self) -> BertTextEncoder:
-        """BLIP's."""
-        from xover_core.inference.crossover_checkpoint import load_blip_text
-
-        return load_blip_text(find_published(TEXT_WEIGHTS)).to(self._settings.device)
-
-    @cached_property
-    def object_encoder(self) -> I2pMae:
-        """Point-Bind's."""
-        from xover_core.inference.crossover_checkpoint import load_i2p_mae
-
-        return load_i2p_mae(find_published(OBJECT_WEIGHTS)).to(self._settings.device)
-
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """BERT's, uncased."""
-        return WordPieceTokenizer(find_published(VOCABULARY))
 
 
 class WordPieceTokenizer:

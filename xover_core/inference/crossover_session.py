@@ -3,63 +3,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xover_core.inference.crossover_graphs import CLASS_TOKEN, FEATURES, IDS, IMAGE, MASK, PATCH_MEAN
 from xover_core.types import Float32Array, SceneModality
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from xover_core.inference.crossover_files import CrossOverNetworks
+    from xover_core.inference.crossover_networks import CrossOverNetworks
 
 VOXEL_SIZE = 0.02
 """Metres."""
-# Pictures at once, by what the largest backbone needs in memory.
-_IMAGE_BATCH = 8
+# Pictures at once, the most by what the largest backbone needs in memory. No other numbers: what compiles for each
+# number of pictures does so four times, and keeps all four.
+_IMAGE_BATCHES = (8, 4, 2, 1)
 
 
 class CrossOverSession:
     """Features and embeddings of pictures, texts, clouds and objects."""
 
-    def __init__(self, networks: CrossOverNetworks, device: str = "cpu") -> None:
-        """Use networks.
-
-        Args:
-            networks: all on the device.
-            device: of torch.
-        """
+    def __init__(self, networks: CrossOverNetworks) -> None:
+        """Use networks."""
         self._networks = networks
-        self._device = device
 
     @property
     def max_tokens(self) -> int:
         """Longest text, in tokens."""
-        return self._networks.text_encoder.shape.max_tokens
+        return self._networks.max_tokens
 
     def image_features(self, images: Float32Array) -> tuple[Float32Array, Float32Array]:
         """(N, 3, H, W) normalised pictures -> (N, C) class tokens and (N, C) means of the patches."""
         encoder = self._networks.image_encoder
-        parts = [
-            encoder.values(self._tensor(images[start : start + _IMAGE_BATCH]))
-            for start in range(0, len(images), _IMAGE_BATCH)
-        ]
-        class_tokens = np.concatenate([_array(part[:, 0]) for part in parts])
-        return class_tokens, np.concatenate([_array(part[:, 1:].mean(1)) for part in parts])
+        parts = [encoder.run({IMAGE: batch}) for batch in _batches(images)]
+        class_tokens, patches = (np.concatenate([part[name] for part in parts]) for name in (CLASS_TOKEN, PATCH_MEAN))
+        return class_tokens, patches
 
     def text_features(self, texts: Sequence[Sequence[int]]) -> Float32Array:
         """Token ids of N texts, each of at most `max_tokens` -> (N, C)."""
-        import torch
-
         ids = np.zeros((len(texts), max(len(text) for text in texts)), np.int64)
         for row, text in zip(ids, texts, strict=True):
             row[: len(text)] = text
         mask = np.arange(ids.shape[1])[None] < np.array([len(text) for text in texts])[:, None]
-        with torch.inference_mode():
-            return _array(self._networks.text_encoder(self._tensor(ids), self._tensor(mask)))
+        features: Float32Array = self._networks.text_encoder.run({IDS: ids, MASK: mask})[FEATURES]
+        return features
 
     def token_ids(self, text: str) -> list[int]:
         """Ids with the start token before and the end token behind."""
@@ -76,7 +67,7 @@ class CrossOverSession:
         """(V, 2C) class token and mean of the patches of each view -> (D,)."""
         import torch
 
-        mask = torch.ones(1, len(views), dtype=torch.bool, device=self._device)
+        mask = torch.ones(1, len(views), dtype=torch.bool, device=self._networks.device)
         with torch.inference_mode():
             return _array(self._networks.unified.embed_views(self._tensor(views[None]), mask)[0])
 
@@ -130,7 +121,16 @@ class CrossOverSession:
     def _tensor(self, array: NDArray[np.generic]) -> Tensor:
         import torch
 
-        return torch.from_numpy(np.ascontiguousarray(array)).to(self._device)
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self._networks.device)
+
+
+def _batches(images: Float32Array) -> Iterator[Float32Array]:
+    """Pictures in batches of those numbers, the largest first."""
+    start = 0
+    while start < len(images):
+        size = next(size for size in _IMAGE_BATCHES if start + size <= len(images))
+        yield np.ascontiguousarray(images[start : start + size])
+        start += size
 
 
 def _array(tensor: Tensor) -> Float32Array:

@@ -120,8 +120,13 @@ def load_weights(name: str) -> bytes:
     raise ModelError(f"model {name!r}: {entry.file} is in none of {places}; put it there or set {MODELS_DIR_VARIABLE}.")
 
 
-def exported_file(graph: str, precision: str) -> ExportedFile | None:
+def exported_file(graph: str, precision: str, *, weights_sha256: str = "") -> ExportedFile | None:
     """What the manifests say of a network's exported file; None where there is none of the weights that are there.
+
+    Args:
+        graph: name of the network, of `ModelGraph`.
+        precision: one of `session.PRECISIONS`.
+        weights_sha256: of those weights; empty for what the manifests say of the model, if they know it.
 
     Raises:
         ModelError: a manifest cannot be read.
@@ -129,23 +134,25 @@ def exported_file(graph: str, precision: str) -> ExportedFile | None:
     entries = model_entries()
     found = _exported_files().get((graph, precision))
     model = entries.get(graph) or entries.get(graph.rpartition(".")[0])
-    if found is not None and model is not None and found.weights_sha256 != model.sha256:
+    expected = weights_sha256 or (model.sha256 if model else "")
+    if found is not None and expected and found.weights_sha256 != expected:
         _logger.warning("%s was exported of other weights of %s, and is not used; export it again", found.file, graph)
         return None
     return found
 
 
-def load_export(graph: str, precision: str) -> bytes | None:
+def load_export(graph: str, precision: str, *, weights_sha256: str = "") -> bytes | None:
     """Contents of a network's exported file, after its checksum was compared; None where there is no such file.
 
     Args:
         graph: name of the network, of `ModelGraph`.
         precision: one of `session.PRECISIONS`.
+        weights_sha256: as for `exported_file`.
 
     Raises:
         ModelError: another checksum, or a manifest cannot be read.
     """
-    exported = exported_file(graph, precision)
+    exported = exported_file(graph, precision, weights_sha256=weights_sha256)
     return None if exported is None else _find_file(graph, exported.file, exported.sha256)
 
 
