@@ -24,11 +24,11 @@ _NUMBER, _EIGHT, _BYTES, _FOUR = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """One field: its number, its contents where they are bytes, and all of it as it stands in the file."""
+    """One field: its number, its contents where they are bytes, and all of it as it stands in the file; no copies."""
 
     number: int
-    contents: bytes
-    whole: bytes
+    contents: memoryview
+    whole: memoryview
 
 
 def keep_outputs(model: bytes, names: Collection[str]) -> bytes:
@@ -44,13 +44,13 @@ def keep_outputs(model: bytes, names: Collection[str]) -> bytes:
     try:
         return b"".join(
             _encode(_MODEL_GRAPH, _prune(field.contents, names)) if field.number == _MODEL_GRAPH else field.whole
-            for field in _fields(model)
+            for field in _fields(memoryview(model))
         )
     except (IndexError, ValueError) as error:
         raise ModelError(f"ONNX file of {len(model)} bytes: damaged, {error}; export it again.") from error
 
 
-def _prune(graph: bytes, names: Collection[str]) -> bytes:
+def _prune(graph: memoryview, names: Collection[str]) -> bytes:
     """The contents of a graph with these outputs."""
     fields = list(_fields(graph))
     found = {_name_of(field) for field in fields if field.number == _GRAPH_OUTPUT}
@@ -76,7 +76,7 @@ def _is_kept(field: _Field, is_used: bool, needed: Collection[str], outputs: Col
     return field.number not in _NAME_OF or _name_of(field) in needed
 
 
-def _needs(node: bytes) -> set[str]:
+def _needs(node: memoryview) -> set[str]:
     """Names of the values that a node reads; those of its inner graphs too, which see the outer ones."""
     needed = set(_texts(node, _NODE_INPUT))
     for attribute in (field.contents for field in _fields(node) if field.number == _NODE_ATTRIBUTE):
@@ -93,12 +93,12 @@ def _name_of(field: _Field) -> str:
     return next(iter(_texts(field.contents, _NAME_OF[field.number])), "")
 
 
-def _texts(message: bytes, number: int) -> list[str]:
+def _texts(message: memoryview, number: int) -> list[str]:
     """All texts of a message under one number."""
-    return [field.contents.decode() for field in _fields(message) if field.number == number]
+    return [str(field.contents, "utf-8") for field in _fields(message) if field.number == number]
 
 
-def _fields(message: bytes) -> Iterator[_Field]:
+def _fields(message: memoryview) -> Iterator[_Field]:
     """The fields of a message, in order."""
     position = 0
     while position < len(message):
@@ -117,10 +117,10 @@ def _fields(message: bytes) -> Iterator[_Field]:
             raise ValueError(f"a field of kind {kind}")
         if position > len(message):
             raise ValueError("a field that is longer than its message")
-        yield _Field(number, message[begin:position] if kind == _BYTES else b"", message[start:position])
+        yield _Field(number, message[begin:position] if kind == _BYTES else message[:0], message[start:position])
 
 
-def _number(message: bytes, position: int) -> tuple[int, int]:
+def _number(message: memoryview, position: int) -> tuple[int, int]:
     """A number of seven bits a byte, lowest first, and where it ends."""
     value = shift = 0
     while True:
