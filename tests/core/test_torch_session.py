@@ -114,6 +114,49 @@ def test_each_module_of_a_list_is_in_half_precision():
     assert all(not torch.equal(block(inputs), before) for block, before in zip(blocks, exact, strict=True))
 
 
+class Mixed(nn.Module):
+    """Layers of all kinds, one within a module of torch that reads its weights, and norms."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 4, stride=4)
+        self.block = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True, norm_first=True)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.head = nn.Sequential(nn.LayerNorm(16), nn.Linear(16, 8))
+
+    def forward(self, image):
+        tokens = self.block(self.stem(image).flatten(2).transpose(1, 2))
+        return self.head(self.attention(tokens, tokens, tokens, need_weights=False)[0])
+
+
+@pytest.fixture
+def mixed():
+    torch.manual_seed(0)
+    return Mixed().eval().requires_grad_(False)
+
+
+def test_weights_are_rounded_once_and_give_what_rounding_them_each_time_gives(mixed):
+    image = torch.rand(2, 3, 16, 12)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        expected = mixed(image).float()
+    compute_in_half(mixed, (), torch.device("cpu"))
+    with torch.inference_mode():
+        found = mixed(image)
+    assert torch.equal(found, expected)
+    rounded = {name for name, weight in mixed.named_parameters() if weight.dtype == torch.bfloat16}
+    assert rounded == {f"{layer}.{kind}" for layer in ("stem", "head.1") for kind in ("weight", "bias")}
+
+
+def test_a_layer_that_is_called_outside_of_its_part_gives_float32(mixed):
+    tokens = torch.rand(5, 16)
+    exact = mixed.head[1](tokens)
+    compute_in_half(mixed, ("head",), torch.device("cpu"))
+    found = mixed.head[1](tokens)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, atol=HALF_TOLERANCE, rtol=0)
+    assert mixed.stem.weight.dtype == torch.float32
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
