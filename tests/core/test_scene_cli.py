@@ -105,6 +105,7 @@ def test_a_text_is_found_again(map_path: str, capsys) -> None:
     assert main(["scene", "add", map_path, "lounge", "--text", "a purple piano", "--text", "two doors", *MODEL]) == 0
     assert listed(map_path, capsys)[2]["embedded"] == {"image": 4, "point_cloud": 4, "text": 2}
     answer = asked(capsys, map_path, "a room with a purple piano")
+    assert answer == asked(capsys, map_path, "--top", "2", "a room with a purple piano"), "options may stand between"
     best = answer["scenes"][0]
     assert (best["scene_id"], best["name"], best["modality"]) == (2, "lounge", "text")
     total = sum(scene["probability"] for scene in answer["scenes"]) + answer["none_of_these"]

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command `xover`: finds the verb, runs it, and turns known errors into one line and exit code 2."""
+"""The command `xover`: finds the verb, runs it, and turns known errors into one line and exit code 2.
+
+Known are `XoverError` and what the system says of a file; whatever else happens keeps its traceback.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,10 @@ from xover_core.cli import (
     scenes,
     train,
 )
+from xover_core.cli.verb_parser import VerbParser
 from xover_core.errors import XoverError
+
+_LOGGER = logging.getLogger(__name__)
 
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -61,7 +67,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"xover {xover_core.__version__}")
     parser.add_argument("--verbose", action="store_true", help="log what happens, with timings, to stderr")
-    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = parser.add_subparsers(title="verbs", metavar="VERB", required=True, parser_class=VerbParser)
     for verb in _VERBS:
         verb.add_parser(verbs)
     return parser
@@ -88,6 +94,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # the reader of our output went away (`xover config | head`); keep the interpreter from flushing into it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _LOGGER.debug("where it happened", exc_info=True)
+        print(f"xover: {error.filename}: {error.strerror}; check the path and its permissions.", file=sys.stderr)
+        return EXIT_ERROR
 
 
 if __name__ == "__main__":
