@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`xover train locus`: train a network on scenes of posed RGB-D frames, into a folder from which it can be resumed."""
+"""`xover train TASK`: train a network, into a folder from which the run can be resumed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import argparse
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from xover_core.cli.arguments import SettingsT, Subparsers, add_own_settings_arguments, settings_over
 from xover_core.config_io import dump_settings, load_settings_over, override
@@ -25,10 +25,12 @@ if TYPE_CHECKING:
     from xover_core.training.text_pretraining import TextPretrainingTask
     from xover_core.training.text_settings import TextPretrainingSettings
     from xover_core.training.trainer import TrainingResult
-    from xover_core.training.training_settings import TrainerSettings
     from xover_core.training.training_task import TrainingTask
 
-_DESCRIPTION = """\
+# of every task, with the settings of the engine in `trainer`
+TaskSettings: TypeAlias = "LocusSettings | TextPretrainingSettings | CrossoverSettings | InventorySettings"
+
+_LOCUS = """\
 Train LoCUS patch features on folders of scenes (docs/training.md; `xover scenes` makes them). Ctrl-C or SIGTERM stops
 after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core.cli.main
 train locus ...`."""
@@ -58,8 +60,8 @@ def add_parser(subparsers: Subparsers) -> None:
 
 
 def _add_locus(tasks: Subparsers) -> None:
-    parser = tasks.add_parser("locus", help="LoCUS patch features", description=_DESCRIPTION)
-    add_run_arguments(parser)
+    parser = tasks.add_parser("locus", help="LoCUS patch features", description=_LOCUS)
+    _add_run_arguments(parser)
     parser.add_argument("--scenes", metavar="DIR", type=Path, nargs="+", help="folders of scenes to train on")
     parser.add_argument(
         "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scenes, to choose the best weights"
@@ -70,7 +72,7 @@ def _add_locus(tasks: Subparsers) -> None:
 
 def _add_text(tasks: Subparsers) -> None:
     parser = tasks.add_parser("text", help="words, for CrossOver's text network", description=_TEXT)
-    add_run_arguments(parser)
+    _add_run_arguments(parser)
     add_own_settings_arguments(parser)
     parser.set_defaults(run=run_text)
 
@@ -79,11 +81,8 @@ def run_text(args: argparse.Namespace) -> int:
     """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
     from xover_core.training.text_settings import TextPretrainingSettings
 
-    settings = run_settings(args, TextPretrainingSettings(), {})
-    if args.show_settings:
-        print(dump_settings(settings), end="")
-        return 0
-    return run_task(args, settings.trainer, lambda: _make_text(settings))
+    settings = _settings_of_run(args, TextPretrainingSettings(), {})
+    return _run_task(args, settings, lambda: _make_text(settings))
 
 
 def _make_text(settings: TextPretrainingSettings) -> TextPretrainingTask:
@@ -95,14 +94,8 @@ def _make_text(settings: TextPretrainingSettings) -> TextPretrainingTask:
 
 def _add_crossover(tasks: Subparsers) -> None:
     parser = tasks.add_parser("crossover", help="CrossOver scene embeddings", description=_CROSSOVER)
-    add_run_arguments(parser)
-    parser.add_argument(
-        "--scans", metavar="DIR", type=Path, nargs="+", help="folders of scans to train on: of `xover scenes --rooms`,"
-        " or trees of ScanNet or 3RScan",
-    )  # fmt: skip
-    parser.add_argument(
-        "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
-    )
+    _add_run_arguments(parser)
+    _add_scan_folders(parser)
     parser.add_argument("--stage", help="instance, scene, unified or text (default: unified)")
     parser.add_argument(
         "--start", metavar="FILE", type=Path, nargs="+", help="weights of stages before (best.safetensors)"
@@ -113,16 +106,26 @@ def _add_crossover(tasks: Subparsers) -> None:
 
 def _add_inventory(tasks: Subparsers) -> None:
     parser = tasks.add_parser("inventory", help="things in rooms, for CrossOver", description=_INVENTORY)
-    add_run_arguments(parser)
-    parser.add_argument("--scans", metavar="DIR", type=Path, nargs="+", help="folders of scans to train on")
-    parser.add_argument(
-        "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
-    )
+    _add_run_arguments(parser)
+    _add_scan_folders(parser)
     add_own_settings_arguments(parser)
     parser.set_defaults(run=run_inventory)
 
 
-def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_scan_folders(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--scans",
+        metavar="DIR",
+        type=Path,
+        nargs="+",
+        help="folders of scans to train on: of `xover scenes --rooms`, or trees of ScanNet or 3RScan",
+    )
+    parser.add_argument(
+        "--validation", metavar="DIR", type=Path, nargs="+", help="folders of other scans, to choose the best weights"
+    )
+
+
+def _add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Where a run is kept, and whether it goes on; the same for every task."""
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", metavar="DIR", type=Path, help="folder of the run")
@@ -135,14 +138,11 @@ def run_locus(args: argparse.Namespace) -> int:
     """Train; KeyboardInterrupt after a clean stop by Ctrl-C."""
     from xover_core.training.locus_settings import LocusSettings
 
-    settings = run_settings(args, LocusSettings(), {"data.scenes": args.scenes, "data.validation": args.validation})
-    if args.show_settings:
-        print(dump_settings(settings), end="")
-        return 0
-    return run_task(args, settings.trainer, lambda: _make_locus(settings))
+    settings = _settings_of_run(args, LocusSettings(), {"data.scenes": args.scenes, "data.validation": args.validation})
+    return _run_task(args, settings, lambda: _make_locus(settings))
 
 
-def run_settings(
+def _settings_of_run(
     args: argparse.Namespace, settings: SettingsT, folders: Mapping[str, Sequence[Path] | None]
 ) -> SettingsT:
     """Resolve default < those of the resumed run < file < single values and arguments.
@@ -164,8 +164,11 @@ def run_settings(
     return override(settings, values)
 
 
-def run_task(args: argparse.Namespace, settings: TrainerSettings, make_task: Callable[[], TrainingTask[Any]]) -> int:
-    """Train what `make_task` makes; KeyboardInterrupt after a clean stop by Ctrl-C."""
+def _run_task(args: argparse.Namespace, settings: TaskSettings, make_task: Callable[[], TrainingTask[Any]]) -> int:
+    """Train what `make_task` makes, or show its settings; KeyboardInterrupt after a clean stop by Ctrl-C."""
+    if args.show_settings:
+        print(dump_settings(settings), end="")
+        return 0
     from xover_core.evaluation.provenance import log_provenance
     from xover_core.training.processes import Processes
     from xover_core.training.run_folder import RunFolder
@@ -175,10 +178,10 @@ def run_task(args: argparse.Namespace, settings: TrainerSettings, make_task: Cal
     RunFolder(args.out).check(resume=args.resume)
     training_log = logging.getLogger("xover_core.training")
     training_log.setLevel(min(training_log.getEffectiveLevel(), logging.INFO))
-    processes = Processes.join(settings.device)
+    processes = Processes.join(settings.trainer.device)
     try:
-        seed_everything(settings.seed)
-        trainer = Trainer(make_task(), settings, args.out, processes=processes)
+        seed_everything(settings.trainer.seed)
+        trainer = Trainer(make_task(), settings.trainer, args.out, processes=processes)
         if processes.is_main:
             log_provenance(args.out)
         result = trainer.run(resume=args.resume)
@@ -212,12 +215,9 @@ def run_crossover(args: argparse.Namespace) -> int:
 
     defaults = CrossoverSettings()
     folders = {"data.scans": args.scans, "data.validation": args.validation, "data.start": args.start}
-    settings = run_settings(args, defaults, folders)
+    settings = _settings_of_run(args, defaults, folders)
     settings = override(settings, {"stage": args.stage} if args.stage else {})
-    if args.show_settings:
-        print(dump_settings(settings), end="")
-        return 0
-    return run_task(args, settings.trainer, lambda: _make_crossover(settings))
+    return _run_task(args, settings, lambda: _make_crossover(settings))
 
 
 def _make_crossover(settings: CrossoverSettings) -> CrossoverTask | TextAlignmentTask:
@@ -238,11 +238,8 @@ def run_inventory(args: argparse.Namespace) -> int:
     from xover_core.training.inventory_settings import InventorySettings
 
     folders = {"data.scans": args.scans, "data.validation": args.validation}
-    settings = run_settings(args, InventorySettings(), folders)
-    if args.show_settings:
-        print(dump_settings(settings), end="")
-        return 0
-    return run_task(args, settings.trainer, lambda: _make_inventory(settings))
+    settings = _settings_of_run(args, InventorySettings(), folders)
+    return _run_task(args, settings, lambda: _make_inventory(settings))
 
 
 def _make_inventory(settings: InventorySettings) -> InventoryTask:
