@@ -90,6 +90,12 @@ def test_linear_probe_on_a_scan(tmp_path, capsys, small_sift):
     assert "expected a ScanNet scan" in capsys.readouterr().err
 
 
+def test_linear_probe_needs_a_place(capsys):
+    with pytest.raises(SystemExit):
+        main(["protocol", "linear-probe"])
+    assert "one of the arguments SEQUENCE_DIR --apartment is required" in capsys.readouterr().err
+
+
 def test_a_recording_that_is_not_there(tmp_path, capsys):
     assert main(["protocol", "patch-retrieval", str(tmp_path / "nothing")]) == 2
     assert "no recording there" in capsys.readouterr().err

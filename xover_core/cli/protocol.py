@@ -69,7 +69,7 @@ def _add_relative_pose(protocols: Subparsers) -> None:
 
 def _add_linear_probe(protocols: Subparsers) -> None:
     parser = protocols.add_parser("linear-probe", help="segmentation by a linear classifier", description=_LINEAR_PROBE)
-    place = parser.add_mutually_exclusive_group()
+    place = parser.add_mutually_exclusive_group(required=True)
     place.add_argument(
         "scan",
         metavar="SEQUENCE_DIR",
@@ -77,9 +77,7 @@ def _add_linear_probe(protocols: Subparsers) -> None:
         nargs="?",
         help="exported ScanNet scan with label-filt/ (instance-filt/)",
     )
-    place.add_argument(
-        "--apartment", metavar="SEED", type=int, default=0, help="without SEQUENCE_DIR (default: %(default)s)"
-    )
+    place.add_argument("--apartment", metavar="SEED", type=int, help="procedural apartment to walk through")
     parser.add_argument(
         "--label-table",
         metavar="FILE",
