@@ -95,6 +95,7 @@ def test_a_model_is_run_by_the_fastest_that_is_there(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(available, "available_backends", lambda: ())
     assert "cannot be run by anything here; pip install onnxruntime" in told()["locus-compact"]
     assert "run by OpenCV and NumPy" in told()["rootsift-pca64"]
+    assert "a part of the model that names it" in told()["crossover-light-inventory"]
 
 
 def test_without_a_gpu_tensorrt_is_not_loaded(tmp_path: Path) -> None:

@@ -46,8 +46,11 @@ DISTRIBUTIONS = {
     "open3d": ("open3d", "open3d-cpu"),
     "tensorrt": ("tensorrt", "tensorrt-cu13", "tensorrt-cu12"),
 }
-# kinds of models in the manifests
-_RUN_WITHOUT_NETWORK = ("rootsift",)
+# kinds of models in the manifests -> what runs those that have no network of their own
+_OTHER_RUNNERS = {
+    "rootsift": "run by OpenCV and NumPy",
+    "scene-inventory": "run by torch on cpu, as a part of the model that names it",
+}
 _DEVICES = {"light-crossover": "cpu"}  # its networks are too small for a GPU
 
 
@@ -146,8 +149,8 @@ def _runner(entry: ModelEntry, available: Set[str]) -> str:
     """What runs a model here at default settings, and why; of several networks, what runs how many of them."""
     from xover_core.inference.model_graphs import graphs_of
 
-    if entry.kind in _RUN_WITHOUT_NETWORK:
-        return "run by OpenCV and NumPy"
+    if entry.kind in _OTHER_RUNNERS:
+        return _OTHER_RUNNERS[entry.kind]
     device = _DEVICES.get(entry.kind, "auto")
     counts = Counter(_way_to_run(graph, device, available) for graph in graphs_of(entry.name))
     if len(counts) == 1:
