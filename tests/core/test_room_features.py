@@ -91,7 +91,7 @@ def test_damaged_and_foreign_features_are_refused(path, damage):
         save_file({"tokens": np.zeros(3)}, path, {"format": "xover room features", "version": "0"})
     else:
         rewritten(path, "[]" if damage == "facts" else "{}")
-    with pytest.raises(TrainingError, match="make them again") as error:
+    with pytest.raises(TrainingError, match="make it again") as error:
         load_features(path)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

@@ -12,14 +12,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from xover_core.datasets.scene_scan import ScanFloorplan, ScanObject, ScanView, SceneScan
+from xover_core.datasets.tensor_file import TensorFormat
 from xover_core.errors import DatasetError
 from xover_core.types import CameraIntrinsics
 
 SCAN_SUFFIX = ".scan.safetensors"
-_FORMAT, _VERSION = "xover scene scan", "1"
+_FORMAT = TensorFormat(name="xover scene scan", version="1", what="scan file", error=DatasetError)
 _JPEG_QUALITY = 95
 _MM_PER_M = 1000.0
 _MAX_UINT16 = 65535
@@ -64,13 +64,7 @@ def save_scan(scan: SceneScan, path: Path) -> None:
         "traits": sorted(scan.traits),
         "pixels_per_m": scan.floorplan.pixels_per_m if scan.floorplan else None,
     }
-    metadata = {"format": _FORMAT, "version": _VERSION, "facts": json.dumps(facts)}
-    part = path.with_name(path.name + ".part")
-    try:
-        save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, part, metadata)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise DatasetError(f"scan file {path}: cannot be written, {type(error).__name__}: {error}.") from error
+    _FORMAT.write(path, arrays, {"facts": json.dumps(facts)})
 
 
 def load_scan(path: Path) -> SceneScan:
@@ -79,20 +73,11 @@ def load_scan(path: Path) -> SceneScan:
     Raises:
         DatasetError: no such file, damaged, or not made by `save_scan`.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
-                found = f"{metadata.get('format')} {metadata.get('version')}"
-                raise DatasetError(f"scan file {path}: expected {_FORMAT} {_VERSION}, got {found}; make it again.")
-            facts = json.loads(metadata["facts"])
-            arrays = {key: file.get_tensor(key) for key in file.keys() if not key.startswith("view_")}  # noqa: SIM118 - no mapping
-            num_views = file.get_slice("view_poses").get_shape()[0] if "view_poses" in file.keys() else 0  # noqa: SIM118
+    with _FORMAT.reading(path) as file:
+        facts = json.loads(file.metadata()["facts"])
+        arrays = {key: file.get_tensor(key) for key in file.keys() if not key.startswith("view_")}  # noqa: SIM118 - no mapping
+        num_views = file.get_slice("view_poses").get_shape()[0] if "view_poses" in file.keys() else 0  # noqa: SIM118
         return _make_scan(facts, arrays, FileViews(path, num_views))
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise DatasetError(
-            f"scan file {path}: cannot be read, {type(error).__name__}: {error}; delete it and make it again."
-        ) from error
 
 
 class FileViews(Sequence[ScanView]):

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from xover_core.datasets.scene_scan import ScanObject, ScanView, SceneScan
+from xover_core.datasets.tensor_file import TensorFormat
 from xover_core.encoders.color_histogram import NUM_COLOR_CELLS, color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, object_crop, object_points
@@ -24,7 +23,7 @@ from xover_core.types import Float32Array, RgbdFrame
 
 FEATURES_SUFFIX = ".features.safetensors"
 MAX_CROPS = 2
-_FORMAT, _VERSION = "xover room features", "3"
+_FORMAT = TensorFormat(name="xover room features", version="3", what="features", error=TrainingError)
 # Clouds are thinned to so many points: a room has some thousand voxels.
 _MAX_POINTS = 25_000
 _MIN_CROP_PIXELS = 60
@@ -148,7 +147,7 @@ def save_features(features: RoomFeatures, path: Path) -> None:
     Raises:
         TrainingError: it cannot be written.
     """
-    arrays = {name: np.ascontiguousarray(getattr(features, name)) for name in _ARRAYS}
+    arrays = {name: getattr(features, name) for name in _ARRAYS}
     arrays |= {name: arrays[name].astype(np.float16) for name in ("object_points", "cad_points")}
     if features.raster is not None:
         arrays["raster"] = features.raster
@@ -162,13 +161,7 @@ def save_features(features: RoomFeatures, path: Path) -> None:
         "traits": features.traits,
         "things": features.things,
     }
-    metadata = {"format": _FORMAT, "version": _VERSION, "facts": json.dumps(facts)}
-    part = path.with_name(path.name + ".part")
-    try:
-        save_file(arrays, part, metadata)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise TrainingError(f"features {path}: cannot be written, {type(error).__name__}: {error}.") from error
+    _FORMAT.write(path, arrays, {"facts": json.dumps(facts)})
 
 
 def load_features(path: Path) -> RoomFeatures:
@@ -177,14 +170,9 @@ def load_features(path: Path) -> RoomFeatures:
     Raises:
         TrainingError: no such file, damaged, or not made by `save_features`.
     """
-    try:
-        with safe_open(path, framework="np") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
-                found = f"{metadata.get('format')} {metadata.get('version')}"
-                raise TrainingError(f"features {path}: expected {_FORMAT} {_VERSION}, got {found}; make them again.")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        facts = json.loads(metadata["facts"])
+    with _FORMAT.reading(path) as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        facts = json.loads(file.metadata()["facts"])
         arrays |= {name: arrays[name].astype(np.float32) for name in ("object_points", "cad_points")}
         return RoomFeatures(
             scan_id=facts["scan_id"],
@@ -198,10 +186,6 @@ def load_features(path: Path) -> RoomFeatures:
             raster=arrays.get("raster"),
             **{name: arrays[name] for name in _ARRAYS},
         )
-    except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
-        raise TrainingError(
-            f"features {path}: cannot be read, {type(error).__name__}: {error}; delete them and make them again."
-        ) from error
 
 
 def _tokens_of(views: Sequence[ScanView], tokenizer: ViewTokenizer) -> NDArray[np.float16]:

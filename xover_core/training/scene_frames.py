@@ -7,22 +7,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from torch import Tensor
 
+from xover_core.datasets.tensor_file import TensorFormat
 from xover_core.errors import SensorDataError, TrainingError
 from xover_core.geometry.depth import metres_from_raw
 from xover_core.training.frame_geometry import FrameGeometry, make_frame_geometry
 from xover_core.training.overlap import overlap_matrix
 from xover_core.types import CameraIntrinsics, Float32Array, Float64Array
 
-_FORMAT = "xover-scene-frames"
-_VERSION = "1"
+_FORMAT = TensorFormat(name="xover-scene-frames", version="1", what="scene file", error=TrainingError)
 _MM_PER_M = 1000.0
 _SIZE_STEP = 8
 
@@ -100,20 +99,14 @@ class SceneFrames:
             TrainingError: the file cannot be written.
         """
         cameras = np.array([[c.fx, c.fy, c.cx, c.cy] for c in self.intrinsics], dtype=np.float64)
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "images": self.images,
             "depths_mm": self.depths_mm,
             "intrinsics": cameras,
             "T_world_camera": self.T_world_camera,
             "overlap": self.overlap,
         }
-        metadata = {"format": _FORMAT, "version": _VERSION, "name": json.dumps(self.name)}
-        part = path.with_name(path.name + ".part")
-        try:
-            save_file({key: np.ascontiguousarray(value) for key, value in arrays.items()}, part, metadata)
-            part.replace(path)
-        except (OSError, SafetensorError) as error:
-            raise TrainingError(f"scene file {path}: cannot be written, {type(error).__name__}: {error}.") from error
+        _FORMAT.write(path, arrays, {"name": json.dumps(self.name)})
 
     @classmethod
     def load(cls, path: Path) -> SceneFrames:
@@ -193,17 +186,6 @@ def read_overlap(path: Path) -> Float32Array:
 
 
 def _read(path: Path, keys: Sequence[str]) -> tuple[str, dict[str, NDArray]]:  # type: ignore[type-arg]
-    """Name and arrays of a scene file. The torch way of reading maps the file, the numpy way would copy it."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != _FORMAT or metadata.get("version") != _VERSION:
-                found = f"{metadata.get('format')} {metadata.get('version')}"
-                raise TrainingError(
-                    f"scene file {path}: expected {_FORMAT} {_VERSION}, got {found}; is it from another program?"
-                )
-            return json.loads(metadata["name"]), {key: file.get_tensor(key).numpy() for key in keys}
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise TrainingError(
-            f"scene file {path}: cannot be read, {type(error).__name__}: {error}; delete it and make it again."
-        ) from error
+    """Name and arrays of a scene file, which are mapped."""
+    with _FORMAT.reading(path, framework="pt") as file:
+        return json.loads(file.metadata()["name"]), {key: file.get_tensor(key).numpy() for key in keys}
