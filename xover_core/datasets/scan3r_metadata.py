@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """`3RScan.json`: which scans are of one place, how a rescan lies in the frame of the reference, and what moved.
 
-A list of places, each with `reference` (id of the first scan), `type` (split), `ambiguity` (objects that look alike)
-and `scans`, the rescans. A rescan has `reference` (its own id), `transform` (to the reference's frame), and `rigid`,
-the objects that were moved, each with `instance_reference`, `instance_rescan` and `transform`; in the test split these
-are bare ids. Transforms are sixteen numbers, column by column, in metres, whatever the data set's FAQ says of
-millimetres.
+A list of places, each with `reference` (id of the first scan), `type` (split), `scans`, the rescans, and `ambiguity`
+(objects that look alike), which is not read. A rescan has `reference` (its own id), `transform` (to the reference's
+frame), and `rigid`, the objects that were moved, each with `instance_reference`, `instance_rescan` and `transform`; in
+the test split these are bare ids. Transforms are sixteen numbers, column by column, in metres, whatever the data set's
+FAQ says of millimetres.
 
 The `transform` of an object takes it from where the reference's frame has it to where the rescan's own frame has it, so
 it holds the way between both frames too; only together with the rescan's `transform` it says how far the object moved.
@@ -42,14 +42,12 @@ class Scan3rEntry:
         T_place_scan: (4, 4) from the scan's own frame to that of the reference.
         motions: for each object that was taken elsewhere, by its id in this scan, its (4, 4) motion in the frame of the
             reference.
-        ambiguous_ids: groups of objects that cannot be told apart.
     """
 
     place_id: str
     split: str
     T_place_scan: Mat4
     motions: Mapping[int, Mat4]
-    ambiguous_ids: tuple[frozenset[int], ...]
 
     def moved_ids(self, centers: Mapping[int, Float64Array]) -> frozenset[int]:
         """Objects that turned by more than 1 deg or whose centre moved by more than 5 cm.
@@ -76,10 +74,7 @@ def read_metadata(path: Path) -> dict[str, Scan3rEntry]:
     with expecting(path, "a list of places with reference, type and scans"):
         for place in places:
             reference, split = str(place["reference"]), str(place.get("type", ""))
-            groups = _ambiguity(place.get("ambiguity") or [])
-            entries[reference] = Scan3rEntry(
-                place_id=reference, split=split, T_place_scan=np.eye(4), motions={}, ambiguous_ids=groups
-            )
+            entries[reference] = Scan3rEntry(place_id=reference, split=split, T_place_scan=np.eye(4), motions={})
             for rescan in place.get("scans") or []:
                 scan_id = str(rescan["reference"])
                 T_place_scan = _transform(rescan.get("transform"), f"{path} scan {scan_id}")
@@ -88,7 +83,6 @@ def read_metadata(path: Path) -> dict[str, Scan3rEntry]:
                     split=split,
                     T_place_scan=T_place_scan,
                     motions=_motions(rescan.get("rigid") or [], T_place_scan, f"{path} scan {scan_id}"),
-                    ambiguous_ids=groups,
                 )
     return entries
 
@@ -114,9 +108,3 @@ def _transform(numbers: Any, where: str) -> Mat4:
     if numbers is None:
         return np.eye(4)
     return rigid_pose(np.array(numbers, dtype=np.float64).reshape(4, 4).T, where)
-
-
-def _ambiguity(groups: list[Any]) -> tuple[frozenset[int], ...]:
-    """Ids of each group of objects that look alike."""
-    keys = ("instance_source", "instance_target")
-    return tuple(frozenset(int(pair[key]) for pair in group for key in keys) for group in groups)

@@ -33,11 +33,6 @@ class TransformUnavailableError(GeometryError):
         super().__init__(message)
         self.reason = reason
 
-    @property
-    def is_future(self) -> bool:
-        """Whether the time asked for lies after the newest data, so that waiting for more is the cure."""
-        return self.reason is UnavailableReason.NOT_YET
-
 
 class PoseHistory:
     """Poses T_parent_child by stamp, the newest `cache_s` seconds of them; stamps may arrive in any order."""
