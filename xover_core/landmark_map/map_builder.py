@@ -33,7 +33,7 @@ from xover_core.landmark_map.scene_describer import make_describer
 from xover_core.landmark_map.scenes import SceneAssigner, merge_tiny_scenes
 from xover_core.landmark_map.site_refit import as_float16, encode_again, refit_encoder
 from xover_core.landmark_map.thumbnails import encode_thumbnail
-from xover_core.types import Float32Array, Keyframe, Mat4, RgbdFrame, Scene, as_pose
+from xover_core.types import Float32Array, Keyframe, Landmarks, Mat4, RgbdFrame, Scene, as_pose
 
 _LOGGER = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]
@@ -175,20 +175,7 @@ class MapBuilder:
         reserved = scene_update.num_bytes + signature_bytes(len(keyframes), encoder.model.descriptor_dim)
         landmarks = trim_landmarks(landmarks, self._storage, budget_mb, reserved=reserved)
         clock.step_done("landmarks")
-        self._storage.replace_contents(
-            model=encoder.model,
-            site_weights=encoder.site_weights,
-            keyframes=keyframes,
-            has_new_descriptors=is_refit,
-            scenes=scenes,
-            landmarks=landmarks,
-            scene_update=scene_update,
-        )
-        self._encoder = encoder
-        self._group(keyframes, scenes)
-        self._storage.signatures.sign_all()
-        self._vocabulary = self._storage.signatures.vocabulary
-        self._storage.compact()
+        self._write(encoder, keyframes, scenes, landmarks, scene_update)
         clock.step_done("write")
         report("write", 1.0)
         return MapSummary(
@@ -201,6 +188,30 @@ class MapBuilder:
             is_refit=is_refit,
             timings_s=clock.timings_s,
         )
+
+    def _write(
+        self,
+        encoder: PatchEncoder,
+        keyframes: Sequence[Keyframe],
+        scenes: Sequence[Scene],
+        landmarks: Landmarks,
+        scene_update: SceneUpdate,
+    ) -> None:
+        """Replace what the file holds, in one transaction, and go on from there in memory."""
+        self._storage.replace_contents(
+            model=encoder.model,
+            site_weights=encoder.site_weights,
+            keyframes=keyframes,
+            has_new_descriptors=encoder is not self._encoder,
+            scenes=scenes,
+            landmarks=landmarks,
+            scene_update=scene_update,
+        )
+        self._encoder = encoder
+        self._group(keyframes, scenes)
+        self._storage.signatures.sign_all()
+        self._vocabulary = self._storage.signatures.vocabulary
+        self._storage.compact()
 
     def _restore(self, stored: LandmarkMap) -> None:
         """Make the state in memory from the keyframes of the file."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -122,23 +122,19 @@ def scene_loss(
     """
     _check(embeddings, masks, 2)
     rows: dict[str, tuple[Tensor, Tensor]] = {m.value: (embeddings[m], masks[m]) for m in embeddings}
-    weights: dict[tuple[str, str], float] = {}
     if settings.scene_pairs != "modalities":
         if fused is None:
             raise TrainingError(f"scene loss: scene_pairs = {settings.scene_pairs} needs fused embeddings, got None.")
         rows[FUSED] = (fused, fused.new_ones(len(fused), dtype=torch.bool) if fused_mask is None else fused_mask)
-        weights |= {(FUSED, m.value): settings.weight(m) for m in embeddings}
-    if settings.scene_pairs != "fused":
-        for a, b in itertools.combinations(embeddings, 2):
-            weights[a.value, b.value] = (settings.weight(a) + settings.weight(b)) / 2
     is_same = None if places is None or settings.same_place == "negative" else places[:, None] == places
     terms, total = {}, 0 * scale
-    for (first, second), weight in weights.items():
+    for (first, second), weight in _scene_pairs(embeddings, settings).items():
+        (values_a, mask_a), (values_b, mask_b) = rows[first], rows[second]
         term = symmetric_info_nce(
-            rows[first][0],
-            rows[second][0],
-            rows[first][1],
-            rows[second][1],
+            values_a,
+            values_b,
+            mask_a,
+            mask_b,
             scale,
             counts_missing=_counts_missing(settings),
             is_same=is_same,
@@ -206,6 +202,17 @@ def _info_nce(logits: Tensor, is_positive: Tensor, is_candidate: Tensor) -> Tens
     log_shares = logits.masked_fill(~usable, -torch.inf).log_softmax(-1)
     losses = -torch.where(is_positive, log_shares, 0).sum(-1) / num_positive.clamp(min=1)
     return losses.sum() / (num_positive > 0).sum().clamp(min=1)
+
+
+def _scene_pairs(modalities: Collection[SceneModality], settings: ContrastiveSettings) -> dict[tuple[str, str], float]:
+    """Which embeddings of scenes are compared, by name, with the weight of each pair."""
+    weights: dict[tuple[str, str], float] = {}
+    if settings.scene_pairs != "modalities":
+        weights |= {(FUSED, m.value): settings.weight(m) for m in modalities}
+    if settings.scene_pairs != "fused":
+        for a, b in itertools.combinations(modalities, 2):
+            weights[a.value, b.value] = (settings.weight(a) + settings.weight(b)) / 2
+    return weights
 
 
 def _counts_missing(settings: ContrastiveSettings) -> bool:
