@@ -16,7 +16,7 @@ from xover_core.localization.product_threads import ProductThreads
 from xover_core.localization.side_by_side import threads_on_cpu
 from xover_core.localization.view_matcher import ViewMatcher
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def make_view_matcher(settings: XoverSettings) -> ViewMatcher:
@@ -56,7 +56,7 @@ def _find_gpu(settings: XoverSettings) -> str | None:
     try:
         require_cuda_torch(devices)
     except BackendUnavailableError as error:
-        _logger.warning("patches are matched on the processor: %s", error)
+        _LOGGER.warning("patches are matched on the processor: %s", error)
         return None
     return device
 
@@ -72,5 +72,5 @@ def _make_products(settings: MatchingSettings) -> MatchingProducts:
         try:
             return WholeMatchingProducts()
         except BackendUnavailableError as error:
-            _logger.info("patches are matched in float32, which takes three times as long: %s", error)
+            _LOGGER.info("patches are matched in float32, which takes three times as long: %s", error)
     return FloatMatchingProducts()

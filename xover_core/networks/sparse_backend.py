@@ -17,7 +17,7 @@ from xover_core.networks.sparse_convolution import SparseConvolution
 from xover_core.networks.sparse_layers import SparseAveragePooling, SparseBatchNorm, SparseReLU, global_max, global_mean
 from xover_core.networks.sparse_tensor import SparseTensor
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 _MINKOWSKI = "MinkowskiEngine"
 
 
@@ -163,5 +163,5 @@ def make_sparse_layers(settings: SparseSettings | None = None) -> SparseLayers:
         try:
             return MinkowskiLayers()
         except BackendUnavailableError as error:
-            _logger.warning("%s is installed but unusable, so plain torch computes: %s", _MINKOWSKI, error)
+            _LOGGER.warning("%s is installed but unusable, so plain torch computes: %s", _MINKOWSKI, error)
     return TorchSparseLayers()

@@ -16,7 +16,7 @@ from xover_core.inference.model_store import ModelEntry, load_weights, model_ent
 from xover_core.networks.compact_encoder import CompactEncoder
 from xover_core.training.site_adaptation import AdaptationResult
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def load_parent(name: str) -> tuple[ModelEntry, CompactEncoder]:
@@ -69,7 +69,7 @@ def install_adapted(result: AdaptationResult, *, name: str, parent: ModelEntry, 
     try:
         export_into(folder, graph)
     except BackendUnavailableError as error:
-        _logger.warning("model %s: not exported, so it will run by torch; %s", name, error)
+        _LOGGER.warning("model %s: not exported, so it will run by torch; %s", name, error)
     install_model(folder, entry, weights)
     return entry
 

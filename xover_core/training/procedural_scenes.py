@@ -24,7 +24,7 @@ from xover_core.training.view_studio import MAX_TRIES, ViewLimits, ViewStudio, d
 from xover_core.training.worker_pool import Progress, count_jobs, run_jobs
 from xover_core.types import CameraIntrinsics
 
-_LOG = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _MIN_FRAMES = 2
 
@@ -87,7 +87,7 @@ def render_scenes(
     jobs = run_jobs(render, missing, settings.num_workers)
     for seed, problem in count_jobs(jobs, len(seeds) - len(missing), len(seeds), progress):
         if problem:
-            _LOG.warning("apartment %d is left out: %s", seed, problem)
+            _LOGGER.warning("apartment %d is left out: %s", seed, problem)
     return [path for path in paths.values() if path.exists()]
 
 

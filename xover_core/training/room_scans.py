@@ -40,7 +40,7 @@ from xover_core.types import CameraIntrinsics
 
 RESCAN_SUFFIX = "-rescan"
 
-_LOG = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 _MIN_VIEWS = 3
 # The rest of the views looks at things.
@@ -106,7 +106,7 @@ def render_room_scans(
     jobs = run_jobs(job, missing, settings.num_workers)
     for seed, problem in count_jobs(jobs, len(seeds) - len(missing), len(seeds), progress):
         if problem:
-            _LOG.warning("apartment %d: %s", seed, problem)
+            _LOGGER.warning("apartment %d: %s", seed, problem)
     return [path for seed in seeds for path in sorted(directory.glob(f"room-{seed:05d}-*{SCAN_SUFFIX}"))]
 
 

@@ -13,7 +13,7 @@ from xover_core.config import Settings
 from xover_core.config_io import dump_settings
 from xover_core.errors import TrainingError
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -111,7 +111,7 @@ def _open_tensorboard(folder: Path, first_step: int) -> CurveWriter | None:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
-        _logger.info('no TensorBoard curves, since it is not installed (pip install "xover[train]"); see log.jsonl')
+        _LOGGER.info('no TensorBoard curves, since it is not installed (pip install "xover[train]"); see log.jsonl')
         return None
     writer: CurveWriter = SummaryWriter(str(folder), purge_step=first_step)
     return writer

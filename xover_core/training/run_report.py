@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from tqdm import tqdm
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class ScalarMeans:
@@ -55,7 +55,7 @@ class StepReport:
         now = time.monotonic()
         if self._says_lines and now - self._said_at >= self._every_seconds:
             self._said_at = now
-            _logger.info("step %d of %d: loss %.4f", step, self._num_steps, loss)
+            _LOGGER.info("step %d of %d: loss %.4f", step, self._num_steps, loss)
 
     def close(self) -> None:
         """Leave the terminal."""

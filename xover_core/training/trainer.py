@@ -27,7 +27,7 @@ from xover_core.training.training_task import BatchT, TrainingTask, seed_everyth
 
 _SECONDS_PER_MINUTE = 60.0
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 class StopReason(enum.Enum):
@@ -133,7 +133,7 @@ class Trainer(Generic[BatchT]):
             self._progress = load_state(self._folder.last, self._optimization.parts, self._record)
         if self._processes.is_main:
             self._log = ScalarLog(self._folder, first_step=self._progress.step)
-        _logger.info("training: steps %d to %d on %s", self._progress.step, self._num_steps, self._processes.device)
+        _LOGGER.info("training: steps %d to %d on %s", self._progress.step, self._num_steps, self._processes.device)
 
     def _open_batches(self) -> BatchStream[BatchT]:
         """The batches that this process has still to do."""
@@ -211,7 +211,7 @@ class Trainer(Generic[BatchT]):
             self._validate()
         self._save()
         progress = self._progress
-        _logger.info("training: stopped after step %d: %s", progress.step, reason.value)
+        _LOGGER.info("training: stopped after step %d: %s", progress.step, reason.value)
         return TrainingResult(
             reason=reason, step=progress.step, best_score=progress.best_score, best_step=progress.best_step
         )
@@ -240,7 +240,7 @@ class Trainer(Generic[BatchT]):
             raise TrainingError(f"validation: expected the score {self._task.score_name!r}, got {sorted(scalars)}.")
         self._write_log({f"validation/{name}": value for name, value in scalars.items()})
         score = scalars[self._task.score_name]
-        _logger.info("validation after step %d: %s %.4f", self._progress.step, self._task.score_name, score)
+        _LOGGER.info("validation after step %d: %s %.4f", self._progress.step, self._task.score_name, score)
         return -math.inf if math.isnan(score) else score
 
     def _save_best(self) -> None:
