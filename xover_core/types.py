@@ -338,7 +338,7 @@ class LocalizationResult:
         T_map_odom: (4, 4) when LOCALIZED and the frame has odometry, else None.
         hypotheses: ranked, best first; may be empty.
         scenes: ranked, best first.
-        relative_pose: to the best keyframe, when the 5-point solver gave one.
+        relative_pose: to the best keyframe; None where neither a hypothesis nor the 5-point solver gives one.
         matches: to the best keyframe.
         timings_ms: (stage, milliseconds) in order of execution.
     """

@@ -101,6 +101,9 @@ def match_to_points(
 ) -> PatchPairs:
     """Match patches of an image to descriptors that lie on no grid, such as landmarks, by the first condition alone.
 
+    This is the definition, by one product of all with all. Localization takes a `PointMatcher`, which gives the same
+    pairs part by part and is tested against it; `benchmarks/bench_scale.py` shows what all at once would cost.
+
     Args:
         descriptors_a: (N, D) of L2 norm at most 1, row by row on `grid_a`.
         descriptors_b: (M, D), M >= 1.
