@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import signal
 import subprocess
 import sys
@@ -25,6 +24,8 @@ from run_results import BenchRun, SectionResult, read_run, write_run
 from section import PREFIX, Effort, add_effort
 from tables import markdown_table, plain_table
 
+from xover_core.process_threads import let_waiting_threads_sleep, use_one_blas_thread
+
 LIMIT_S = 1800.0
 """After so long a section is interrupted, but for `--full`."""
 GRACE_S = 60.0
@@ -35,8 +36,9 @@ def main() -> int:
     """Run, print, write; gives 1 when a section failed."""
     scripts = find_sections(Path(__file__).parent)
     args = parse_arguments(list(scripts))
-    # threads sleep while they wait, as the command `xover` and the nodes have it
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # as the command `xover` and the nodes have it
+    use_one_blas_thread()
+    let_waiting_threads_sleep()
     run = BenchRun(environment=find_environment(), effort=args.effort.value, sections=())
     for number, name in enumerate(args.only, 1):
         print(f"[{number}/{len(args.only)}] {name} ...", end=" ", flush=True)

@@ -16,7 +16,7 @@ import xover_core
 PACKAGE = Path(xover_core.__file__).parent
 # A package may import those of rows above its own; nothing else of xover.
 ROWS = (
-    ("types", "errors", "config", "config_io"),
+    ("types", "errors", "config", "config_io", "process_threads"),
     ("geometry",),
     ("sensors",),
     ("networks",),
@@ -28,6 +28,7 @@ ROWS = (
     ("training",),
     ("evaluation",),
     ("cli",),
+    ("__main__",),
 )
 ROW_OF = {name: row for row, names in enumerate(ROWS) for name in names}
 # Narrower than the rows.

@@ -14,7 +14,6 @@ pytest.importorskip("rclpy", reason="needs ROS 2; run `make env`, or source one"
 pytest.importorskip("xover_msgs", reason="needs xover_msgs; build the workspace with colcon")
 pytest.importorskip("xover_ros", reason="needs xover_ros; build the workspace with colcon")
 
-from xover_ros.node_runner import let_waiting_threads_sleep, use_one_blas_thread
 from xover_ros.shared_memory import PROFILE_VARIABLE, shared_memory_profile, use_shared_memory_profile
 
 IMAGE_BYTES = 1280 * 720 * 3
@@ -34,26 +33,6 @@ def test_the_profile_is_used_unless_the_user_has_one(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv(PROFILE_VARIABLE, "/mine.xml")
     assert not use_shared_memory_profile()
     assert os.environ[PROFILE_VARIABLE] == "/mine.xml"
-
-
-def test_products_run_in_one_thread_unless_the_user_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # so that what is set below is undone
-    monkeypatch.delenv("OPENBLAS_NUM_THREADS")
-    use_one_blas_thread()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"
-    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "4")
-    use_one_blas_thread()
-    assert os.environ["OPENBLAS_NUM_THREADS"] == "4"
-
-
-def test_waiting_threads_sleep_unless_the_user_wants_them_awake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_WAIT_POLICY", "")  # so that what is set below is undone
-    monkeypatch.delenv("OMP_WAIT_POLICY")
-    let_waiting_threads_sleep()
-    assert os.environ["OMP_WAIT_POLICY"] == "passive"
-    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
-    let_waiting_threads_sleep()
-    assert os.environ["OMP_WAIT_POLICY"] == "active"
 
 
 def test_the_runner_does_not_load_numpy_before_it_has_chosen_threads() -> None:

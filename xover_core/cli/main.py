@@ -75,9 +75,6 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code."""
-    # before torch is loaded: while OpenMP's threads wait for each other they spin, and where something else needs the
-    # cores they mostly do that, a hundred times as long as the work takes (docs/benchmarks.md)
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     args = make_parser().parse_args(arguments)
     level = logging.DEBUG if args.verbose else logging.WARNING
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")

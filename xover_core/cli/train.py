@@ -32,7 +32,7 @@ TaskSettings: TypeAlias = "LocusSettings | TextPretrainingSettings | CrossoverSe
 
 _LOCUS = """\
 Train LoCUS patch features on folders of scenes (docs/training.md; `xover scenes` makes them). Ctrl-C or SIGTERM stops
-after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core.cli.main
+after the current step; --resume goes on. Several GPUs, or cores: `torchrun --nproc-per-node N -m xover_core
 train locus ...`."""
 
 _TEXT = """\

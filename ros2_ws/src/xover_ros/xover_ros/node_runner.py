@@ -7,12 +7,12 @@ rclpy and everything that needs it is imported late, when signals are being hand
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from xover_core.process_threads import let_waiting_threads_sleep, use_one_blas_thread
 from xover_ros.shared_memory import use_shared_memory_profile
 from xover_ros.stop_signals import handle_stop_signals
 
@@ -47,24 +47,6 @@ class RunnableNode(Protocol):
 
     def close(self) -> None:
         """Called once after spinning, while ROS still works."""
-
-
-def use_one_blas_thread() -> None:
-    """Before NumPy is imported: products of small matrices in one thread, unless the user wants it otherwise.
-
-    At 10 Hz on two cores a second thread costs the localizer nearly twice the processor time for a tenth more frames
-    (docs/benchmarks.md); the camera driver and the rest of the robot need that core.
-    """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-
-
-def let_waiting_threads_sleep() -> None:
-    """Before torch is imported: OpenMP's threads sleep while they wait for each other, as in the command `xover`.
-
-    Where something else needs the cores, threads that spin take a hundred times as long as their work
-    (docs/benchmarks.md).
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def run_node(module: str, class_name: str, arguments: Sequence[str] | None = None) -> int:
