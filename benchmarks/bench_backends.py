@@ -145,7 +145,11 @@ def measure_network(
     """One network in all ways; why some did not run goes to `reasons`."""
     area = f"networks, {device}, {count(threads)}" if device == "cpu" else f"networks, {device}"
     settings: dict[str, Any] = {"model": model, "graph": graph, "device": device}
-    settings |= {"num_threads": threads, "rounds": effort.pick(5, 20, 100), "ways": ways_of(graph, device, effort)}
+    settings |= {
+        "num_threads": threads,
+        "rounds": effort.pick(5, 20, 100),
+        "ways": ways_of(graph, device, effort, threads),
+    }
     answer = _ask(time_here, threads=threads, **settings)
     if isinstance(answer, str):
         yield NotMeasured(area=area, name=graph, reason=answer)
@@ -163,10 +167,11 @@ def measure_network(
             )  # fmt: skip
 
 
-def ways_of(graph: str, device: str, effort: Effort) -> list[str]:
-    """What to try: on the CPU, compiling takes a minute for each network and number of threads."""
+def ways_of(graph: str, device: str, effort: Effort, threads: int = 1) -> list[str]:
+    """What to try: on the CPU, compiling takes a minute, and with several threads what it makes waits for seconds."""
     compiled = {Effort.QUICK: (), Effort.NORMAL: (f"{COMPILED} fp32",) if graph in ENCODERS else (), Effort.FULL: WAYS}
-    return [way for way in WAYS if device != "cpu" or not way.startswith(COMPILED) or way in compiled[effort]]
+    tried = compiled[effort] if threads == 1 else ()
+    return [way for way in WAYS if device != "cpu" or not way.startswith(COMPILED) or way in tried]
 
 
 def rows_of_reasons(reasons: Reasons, num_networks: int) -> Iterator[Row]:
