@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -23,6 +24,7 @@ _DOOR_COLOR = (120, 120, 120)
 _LINE_COLOR = (90, 90, 90)
 _FURNITURE_COLOR = (235, 230, 220)
 _RUG_COLOR = (240, 240, 232)
+_NOT_DRAWN = (ObjectClass.CEILING_LAMP, ObjectClass.PICTURE, ObjectClass.POSTER, ObjectClass.CLOCK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +95,22 @@ def draw_floorplan(
     return plan
 
 
-def _draw_furniture(plan: Floorplan, objects: list[SceneObject]) -> None:
-    """Outlines of what stands on the floor, low things first; then of what stands on it."""
-    ignored = (ObjectClass.CEILING_LAMP, ObjectClass.PICTURE, ObjectClass.POSTER, ObjectClass.CLOCK)
+def furniture_outlines(objects: Sequence[SceneObject]) -> list[tuple[SceneObject, Float64Array]]:
+    """(N, 2) convex outlines in the map of what stands on the floor and on furniture, each above those before it.
+
+    An object has as many as it has parts, and none when it hangs where an architect draws nothing.
+    """
     parts = []
     for scene_object in objects:
-        for primitive in scene_object.primitives if scene_object.object_class not in ignored else ():
+        for primitive in scene_object.primitives if scene_object.object_class not in _NOT_DRAWN else ():
             top = float(primitive_extent(primitive)[1][2]) + scene_object.position[2]
-            is_rug = scene_object.object_class is ObjectClass.RUG
-            parts.append((top, _outline(scene_object, primitive_corners(primitive), primitive.shape), is_rug))
-    for _, outline, is_rug in sorted(parts, key=lambda part: part[0]):
-        _fill(plan, outline, _RUG_COLOR if is_rug else _FURNITURE_COLOR)
+            parts.append((top, scene_object, _outline(scene_object, primitive_corners(primitive), primitive.shape)))
+    return [(scene_object, outline) for _, scene_object, outline in sorted(parts, key=lambda part: part[0])]
+
+
+def _draw_furniture(plan: Floorplan, objects: list[SceneObject]) -> None:
+    for scene_object, outline in furniture_outlines(objects):
+        _fill(plan, outline, _RUG_COLOR if scene_object.object_class is ObjectClass.RUG else _FURNITURE_COLOR)
         cv2.polylines(plan.image, [_fixed(plan, outline)], True, _LINE_COLOR, 1, cv2.LINE_AA, _SHIFT)
 
 
