@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from xover_core.networks.grid_layers import ResidualLayer, halving_layer
+
 _START_DEVIATION = 0.02
 _LAYER_DIM = 32
 
@@ -72,12 +74,12 @@ class CloudThings(nn.Module):
         fine, middle, coarse = widths
         hidden = head.classes.in_features
         self.slices = slices
-        self.down1 = nn.Sequential(_halving(planes * slices, fine), _Residual(fine))
-        self.down2 = nn.Sequential(_halving(fine, middle), _Residual(middle))
-        self.down3 = nn.Sequential(_halving(middle, coarse), _Residual(coarse), _Residual(coarse))
+        self.down1 = nn.Sequential(halving_layer(planes * slices, fine), ResidualLayer(fine))
+        self.down2 = nn.Sequential(halving_layer(fine, middle), ResidualLayer(middle))
+        self.down3 = nn.Sequential(halving_layer(middle, coarse), ResidualLayer(coarse), ResidualLayer(coarse))
         self.whole = nn.Linear(coarse, coarse)
-        self.up2, self.mix2 = nn.Conv2d(coarse, middle, 1), _Residual(middle)
-        self.up1, self.mix1 = nn.Conv2d(middle, fine, 1), _Residual(fine)
+        self.up2, self.mix2 = nn.Conv2d(coarse, middle, 1), ResidualLayer(middle)
+        self.up1, self.mix1 = nn.Conv2d(middle, fine, 1), ResidualLayer(fine)
         self.layers = nn.Conv2d(fine, slices * _LAYER_DIM, 1)
         self.voxel = nn.Sequential(
             nn.Linear(_LAYER_DIM + 4 * planes, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU()
@@ -147,30 +149,3 @@ class ViewThings(nn.Module):
         entered = self.enter((tokens - self.token_mean) * self.token_scale)
         states: Tensor = self.cell(torch.cat([entered, self.tokens(entered + self.positions)], dim=2))
         return states
-
-
-class _Residual(nn.Module):
-    """A convolution of each channel, then of all, added to what comes in."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.change = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-            nn.Conv2d(channels, channels, 1, bias=False),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(inplace=True),
-        )
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
-        changed: Tensor = maps + self.change(maps)
-        return changed
-
-
-def _halving(in_channels: int, out_channels: int) -> nn.Sequential:
-    """Maps of half the size."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride=2, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(inplace=True),
-    )
