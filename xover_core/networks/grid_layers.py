@@ -9,11 +9,16 @@ from torch import Tensor, nn
 class ResidualLayer(nn.Module):
     """A convolution of each channel, then of all, added to what comes in."""
 
-    def __init__(self, channels: int) -> None:
-        """Make it with random weights."""
+    def __init__(self, channels: int, side: int = 3) -> None:
+        """Make it with random weights.
+
+        Args:
+            channels: C.
+            side: of what each channel's convolution sees, odd.
+        """
         super().__init__()
         self.change = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, side, padding=side // 2, groups=channels, bias=False),
             nn.Conv2d(channels, channels, 1, bias=False),
             nn.BatchNorm2d(channels),
             nn.ReLU(inplace=True),

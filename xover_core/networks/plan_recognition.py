@@ -17,6 +17,8 @@ from xover_core.networks.grid_layers import ResidualLayer, halving_layer
 
 CELL_PX = 4
 """Side of a cell."""
+# What a convolution of one channel sees.
+_SIDE = 5
 # Darkness that is no paper.
 _MIN_INK = 0.04
 # Before training, there is next to nothing anywhere.
@@ -54,13 +56,13 @@ class PlanThings(nn.Module):
         super().__init__()
         stem, fine, middle, coarse = widths
         self.stem = nn.Sequential(halving_layer(1, stem), halving_layer(stem, fine))
-        self.fine = nn.Sequential(ResidualLayer(fine), ResidualLayer(fine))
-        self.down2 = nn.Sequential(halving_layer(fine, middle), ResidualLayer(middle), ResidualLayer(middle))
-        self.down3 = nn.Sequential(halving_layer(middle, coarse), ResidualLayer(coarse), ResidualLayer(coarse))
+        self.fine = nn.Sequential(_layer(fine), _layer(fine))
+        self.down2 = nn.Sequential(halving_layer(fine, middle), _layer(middle), _layer(middle))
+        self.down3 = nn.Sequential(halving_layer(middle, coarse), _layer(coarse), _layer(coarse))
         self.whole = nn.Linear(coarse, coarse)
-        self.up2, self.mix2 = nn.Conv2d(coarse, middle, 1), ResidualLayer(middle)
+        self.up2, self.mix2 = nn.Conv2d(coarse, middle, 1), _layer(middle)
         self.up1 = nn.Conv2d(middle, fine, 1)
-        self.mix1 = nn.Sequential(ResidualLayer(fine), ResidualLayer(fine))
+        self.mix1 = nn.Sequential(_layer(fine), _layer(fine))
         self.kinds = nn.Linear(fine, num_kinds)
         nn.init.constant_(self.kinds.bias, _RARE_LOGIT)
 
@@ -97,6 +99,10 @@ def summarize(cells: PlanCells) -> Tensor:
     misses = none.index_add(0, drawings, functional.softplus(cells.logits))
     size = numbers.clamp_max(_MANY) / _MANY_SCALE
     return torch.cat([(numbers + _FEW).log(), size, 1 - (-misses).exp(), cells.context], dim=1)
+
+
+def _layer(channels: int) -> ResidualLayer:
+    return ResidualLayer(channels, _SIDE)
 
 
 def _inside(rasters: Tensor) -> Tensor:
