@@ -93,10 +93,9 @@ class SceneIndex:
 
     def weigh(self, query: Mapping[SceneModality, Float32Array], calibration: SceneCalibration) -> SceneEvidence:
         """What the embeddings of a query, by modality, say of each scene."""
-        num = len(self.scenes)
-        total = np.zeros(num)
-        loudest = np.full(num, -np.inf)
-        similarities, modalities = np.zeros(num, np.float32), np.zeros(num, np.int64)
+        total = np.zeros(len(self.scenes))
+        loudest = np.full(len(self.scenes), -np.inf)
+        similarities, modalities = np.zeros(len(self.scenes), np.float32), np.zeros(len(self.scenes), np.int64)
         order = list(SceneModality)
         for asked, embedding in query.items():
             for stored in self._matrices:
@@ -105,8 +104,9 @@ class SceneIndex:
                 odds = calibration.of(asked, stored).log_odds(values)
                 total += odds
                 speaks = np.isfinite(values) & (odds > loudest)
-                loudest[speaks], similarities[speaks] = odds[speaks], values[speaks]
-                modalities[speaks] = order.index(stored)
+                loudest = np.where(speaks, odds, loudest)
+                similarities = np.where(speaks, values, similarities)
+                modalities = np.where(speaks, order.index(stored), modalities)
         return SceneEvidence(log_odds=total, similarities=similarities, modalities=modalities)
 
     def matches(
@@ -120,7 +120,7 @@ class SceneIndex:
             max_matches: the best so many; None = all.
         """
         names = list(SceneModality)
-        order = np.argsort(-probabilities[: len(self.scenes)], kind="stable")[:max_matches]
+        order = _best(probabilities[: len(self.scenes)], max_matches)
         return [
             SceneMatch(
                 scene_id=self.scenes[i].scene_id,
@@ -131,3 +131,11 @@ class SceneIndex:
             )
             for i in order
         ]
+
+
+def _best(values: Float64Array, count: int | None) -> NDArray[np.intp]:
+    """Rows of the largest values, these first; of equal ones the earlier. All are sorted only where all are wanted."""
+    rows = np.arange(len(values))
+    if count is not None and 0 < count < len(values):
+        rows = np.flatnonzero(values >= np.partition(values, -count)[-count])
+    return rows[np.argsort(-values[rows], kind="stable")][:count]
