@@ -53,7 +53,8 @@ def _check_value(group: str, spec: dataclasses.Field[Any], value: Any) -> None:
     if choices and value not in choices:
         raise ConfigError(f"{where}: expected one of {', '.join(choices)}, got {value!r}.")
     if (low is not None and not value >= low) or (high is not None and not value <= high):
-        raise ConfigError(f"{where}: expected a value in [{low}, {high}], got {value!r}.")
+        limits = f"at least {low}" if high is None else f"at most {high}" if low is None else f"{low} to {high}"
+        raise ConfigError(f"{where}: expected {limits}, got {value!r}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

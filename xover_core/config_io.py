@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,9 +39,16 @@ def override(settings: SettingsT, values: Mapping[str, Any]) -> SettingsT:
     known = [key for key, _, _ in flatten(settings)]
     for key, value in values.items():
         if key not in known:
-            raise ConfigError(f"unknown setting {key!r}; known are {', '.join(known)}.")
+            raise ConfigError(f"unknown setting {key!r}; {_what_was_meant(key, known)}")
         settings = _replace(settings, key.split("."), value)
     return settings
+
+
+def _what_was_meant(key: str, known: Sequence[str]) -> str:
+    """The settings of a group, those with a similar name, or else all."""
+    inside = [one for one in known if one.startswith(f"{key}.")]
+    similar = inside or difflib.get_close_matches(key, known)
+    return f"did you mean {', '.join(similar)}?" if similar else f"known are {', '.join(known)}."
 
 
 def _replace(settings: SettingsT, path: list[str], value: Any) -> SettingsT:
@@ -76,7 +84,7 @@ def load_settings_over(path: Path, base: SettingsT) -> SettingsT:
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())  # YAML's own message has several lines
         raise ConfigError(f"settings file {path}: cannot be read as YAML: {reason}") from error
     if not isinstance(tree, Mapping):

@@ -45,6 +45,12 @@ def test_unknown_keys_are_refused_and_known_ones_named(key):
         override(XoverSettings(), {key: 5})
 
 
+def test_a_misspelt_key_is_answered_with_what_was_meant():
+    with pytest.raises(ConfigError, match=r"'solver\.min_inlier'; did you mean solver\.min_inliers") as error:
+        override(XoverSettings(), {"solver.min_inlier": 5})
+    assert "mapping" not in str(error.value)
+
+
 def test_nested_and_dotted_keys_are_the_same():
     assert flat_values({"a": {"b": {"c": 1}, "d": 2}, "e.f": 3}) == {"a.b.c": 1, "a.d": 2, "e.f": 3}
 
@@ -54,6 +60,13 @@ def test_files_that_are_no_settings(tmp_path, text):
     file = tmp_path / "bad.yaml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=r"bad\.yaml"):
+        load_settings(file)
+
+
+def test_a_binary_file_is_no_settings(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ConfigError, match=r"bad\.yaml: cannot be read as YAML"):
         load_settings(file)
 
 

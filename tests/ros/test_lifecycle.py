@@ -116,7 +116,7 @@ def test_wrong_parameters_end_the_start_with_one_line(tmp_path: Path) -> None:
     with NodeProcess("localizer_node", tmp_path / "log", {"update_min_d": -1.0}) as process:
         assert process.wait() == 1
     assert process.log.strip().splitlines() == [
-        "cannot start: setting LocalizerNodeSettings.update_min_d: expected a value in [0.0, None], got -1.0."
+        "cannot start: setting LocalizerNodeSettings.update_min_d: expected at least 0.0, got -1.0."
     ]
 
 
