@@ -24,7 +24,7 @@ from xover_core.types import ModelInfo
 
 MODEL = ("--set", "scene_encoder.model=fake-scenes")
 OTHER_MODEL = ("--set", "scene_encoder.model=other-scenes")
-NO_MODEL = ("--set", 'scene_encoder.model=""')
+NO_MODEL = ("--set", "scene_encoder.model=")
 CALIBRATION = SceneCalibration(pairs={}, fallback=PairCalibration(temperature=0.1, unknown_similarity=0.3))
 
 
@@ -168,6 +168,7 @@ def test_another_model_asks_for_a_refresh_which_helps(map_path: str, capsys) -> 
         (("query", "MAP", "a piano", *NO_MODEL), "scene_encoder.model is empty"),
         (("query", "MAP", "--image", "missing.png", *MODEL), "missing.png"),
         (("query", "MAP", "--cloud", "PLAN", *MODEL), "expected a PLY file"),
+        (("query", "MAP", "--floorplan", "PLAN", "--pixels-per-m", "-3", *MODEL), "positive scale"),
         (("query", "MAP", "a piano", "--top", "-1", *MODEL), "--top"),
     ],
 )

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -88,9 +89,22 @@ def test_ctrl_c_is_no_traceback(xover, monkeypatch):
     assert (code, err) == (EXIT_INTERRUPTED, "xover: interrupted\n")
 
 
+def test_what_the_system_says_of_a_file_is_one_line(xover, monkeypatch):
+    def refuse(_settings):
+        raise PermissionError(13, "Permission denied", "/maps/office.xover")
+
+    monkeypatch.setattr(config, "dump_settings", refuse)
+    code, _, err = xover("config")
+    assert code == EXIT_ERROR
+    assert err == "xover: /maps/office.xover: Permission denied; check the path and its permissions.\n"
+
+
 def test_unknown_errors_keep_their_traceback(xover, monkeypatch):
     monkeypatch.setattr(config, "dump_settings", lambda _settings: 1 / 0)
     with pytest.raises(ZeroDivisionError):
+        xover("config")
+    monkeypatch.setattr(config, "dump_settings", lambda _settings: os.read(-1, 1))
+    with pytest.raises(OSError, match="Bad file descriptor"):
         xover("config")
 
 

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.show_settings:
         print(dump_settings(settings), end="")
     elif args.source is None:
-        raise ConfigError("xover adapt: expected a recording or map to adapt to; name a folder, rosbag2 or *.xover.")
+        raise ConfigError("adapt: expected a recording or map to adapt to; name a folder, rosbag2 or *.xover.")
     else:
         _adapt(args, settings)
     return 0

@@ -106,7 +106,7 @@ def open_map_or_recording(path: Path, args: argparse.Namespace) -> RgbdSequence:
 
 
 def key_and_value(text: str) -> tuple[str, Any]:
-    """`a.b=1` -> ("a.b", 1); the value is read as YAML.
+    """`a.b=1` -> ("a.b", 1); the value is read as YAML, nothing is the empty text.
 
     Raises:
         ConfigError: no `=`, or no YAML after it.
@@ -115,6 +115,6 @@ def key_and_value(text: str) -> tuple[str, Any]:
     if not equals:
         raise ConfigError(f"--set {text}: expected KEY=VALUE, for example --set matching.max_matches=200.")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), yaml.safe_load(value) if value.strip() else ""
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {text}: the value cannot be read as YAML; put it in quotes?") from error

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from xover_core.inference.model_store import model_entry
 
     if bool(args.checkpoint) == bool(args.weights):
-        raise ConfigError("xover install locus: expected either --checkpoint, once for each radius, or --weights.")
+        raise ConfigError("install locus: expected either --checkpoint, once for each radius, or --weights.")
     folder = args.models_dir or user_models_folder()
     check_name(args.name, folder)
     like = model_entry(args.calibration_of)

@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> int:
     recording = open_recording(args.recording, args)
     localizer = load_localizer(args.map, settings_from(args))
     localize = localizer.process if args.online else localizer.localize_image
+    if args.tum:
+        args.tum.parent.mkdir(parents=True, exist_ok=True)
     trajectory = []
     for item in recording:
         result = localize(item.frame)
@@ -52,6 +54,5 @@ def run(args: argparse.Namespace) -> int:
         if result.T_map_camera is not None:
             trajectory.append(tum_line(result.stamp_ns, result.T_map_camera))
     if args.tum:
-        args.tum.parent.mkdir(parents=True, exist_ok=True)
         args.tum.write_text("".join(trajectory), encoding="utf-8")
     return 0

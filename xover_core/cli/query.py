@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     from xover_core.localization.scene_finder import make_scene_finder
 
     if args.top < 0:
-        raise ConfigError(f"xover query: expected --top of 0 or more, got {args.top}.")
+        raise ConfigError(f"query: expected --top of 0 or more, got {args.top}.")
     query = _query(args)
     settings = settings_from(args)
     landmark_map = open_map(args.map, settings.retrieval)
@@ -89,7 +89,7 @@ def _query(args: argparse.Namespace) -> SceneQuery:
         cloud=cloud,
     )
     if not query.modalities:
-        raise ConfigError("xover query: expected a text, --image, --floorplan or --cloud, got none of them.")
+        raise ConfigError("query: expected a text, --image, --floorplan or --cloud, got none of them.")
     return query
 
 

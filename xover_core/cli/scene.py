@@ -120,7 +120,7 @@ def run_name(args: argparse.Namespace) -> int:
     from xover_core.landmark_map.map_storage import MapStorage
 
     if all(getattr(args, part) is None for part in _NAME_PARTS):
-        raise ConfigError("xover scene name: expected --building, --floor or --room, got none of them.")
+        raise ConfigError("scene name: expected --building, --floor or --room, got none of them.")
     with MapStorage.open(args.map, read_only=False) as storage:
         scene = find_scene(storage, args.scene)
         given = {part: getattr(args, part) for part in _NAME_PARTS}
@@ -139,7 +139,7 @@ def run_add(args: argparse.Namespace) -> int:
     from xover_core.landmark_map.scene_describer import tell_scene
 
     if not args.text and args.floorplan is None:
-        raise ConfigError("xover scene add: expected --text or --floorplan, got neither.")
+        raise ConfigError("scene add: expected --text or --floorplan, got neither.")
     settings = settings_from(args)
     encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     with MapStorage.open(args.map, read_only=False) as storage:
@@ -164,7 +164,7 @@ def run_refresh(args: argparse.Namespace) -> int:
     settings = settings_from(args)
     encoder = make_scene_encoder(settings.scene_encoder, settings.inference)
     if encoder is None:
-        raise ConfigError("xover scene refresh: setting scene_encoder.model is empty; name a scene encoder.")
+        raise ConfigError("scene refresh: setting scene_encoder.model is empty; name a scene encoder.")
     with MapStorage.open(args.map, read_only=False) as storage, stage_progress("describing") as share_done:
         update = refresh_scenes(storage, encoder, settings.mapping, lambda share: share_done("keyframes", share))
     num_scenes = len({embedding.scene_id for embedding in update.embeddings})

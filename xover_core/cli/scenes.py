@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     from xover_core.training.room_scans import RoomScansSettings
 
     if args.rooms and args.recording:
-        raise ConfigError("xover scenes: --rooms makes scans of procedural rooms; leave out --recording.")
+        raise ConfigError("scenes: --rooms makes scans of procedural rooms; leave out --recording.")
     defaults: Settings = RecordingSceneSettings() if args.recording else ProceduralScenesSettings()
     settings = settings_over(args, RoomScansSettings() if args.rooms else defaults)
     if args.show_settings:

@@ -103,6 +103,12 @@ def text_source(scene_id: int, text: str) -> SceneSource:
     return SceneSource(scene_id=scene_id, modality=SceneModality.TEXT, content=words.encode("utf-8"))
 
 
+def check_scale(pixels_per_m: float | None) -> None:
+    """Raise SensorDataError unless the scale of a floorplan is positive, or None because nobody knows it."""
+    if pixels_per_m is not None and not (np.isfinite(pixels_per_m) and pixels_per_m > 0):
+        raise SensorDataError(f"floorplan: expected a positive scale in pixels for a metre, got {pixels_per_m!r}.")
+
+
 def floorplan_source(scene_id: int, image: NDArray[np.uint8], pixels_per_m: float | None = None) -> SceneSource:
     """A drawing of (H, W, 3) uint8 RGB, reduced to `MAX_FLOORPLAN_PX`.
 
@@ -111,8 +117,7 @@ def floorplan_source(scene_id: int, image: NDArray[np.uint8], pixels_per_m: floa
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise SensorDataError(f"floorplan: expected (H, W, 3) uint8 RGB, got {image.dtype} {image.shape}.")
-    if pixels_per_m is not None and not (np.isfinite(pixels_per_m) and pixels_per_m > 0):
-        raise SensorDataError(f"floorplan: expected a positive scale in pixels for a metre, got {pixels_per_m!r}.")
+    check_scale(pixels_per_m)
     shrink = min(1.0, MAX_FLOORPLAN_PX / max(image.shape[:2]))
     if shrink < 1:
         width, height = (max(1, round(length * shrink)) for length in (image.shape[1], image.shape[0]))

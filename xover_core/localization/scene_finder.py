@@ -15,6 +15,7 @@ from xover_core.encoders.scene_factory import make_scene_encoder, scene_encoder_
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.landmark_map.landmark_map import LandmarkMap, has_scene_model
 from xover_core.landmark_map.lazy_keyframes import find_table
+from xover_core.landmark_map.scene_data import check_scale
 from xover_core.localization.scene_calibration import SceneCalibration, load_scene_calibration
 from xover_core.localization.scene_index import MAX_MATCHES, SceneEvidence, SceneIndex
 from xover_core.localization.scene_posterior import bayes_update, scene_prior
@@ -43,6 +44,10 @@ class SceneQuery:
     floorplan: NDArray[np.uint8] | None = None
     pixels_per_m: float | None = None
     cloud: ColoredPoints | None = None
+
+    def __post_init__(self) -> None:
+        """Raise SensorDataError for a scale that is not positive."""
+        check_scale(self.pixels_per_m)
 
     @property
     def modalities(self) -> tuple[SceneModality, ...]:
