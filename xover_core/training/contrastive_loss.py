@@ -127,18 +127,12 @@ def scene_loss(
             raise TrainingError(f"scene loss: scene_pairs = {settings.scene_pairs} needs fused embeddings, got None.")
         rows[FUSED] = (fused, fused.new_ones(len(fused), dtype=torch.bool) if fused_mask is None else fused_mask)
     is_same = None if places is None or settings.same_place == "negative" else places[:, None] == places
+    is_positive, counts_missing = settings.same_place == "positive", _counts_missing(settings)
     terms, total = {}, 0 * scale
     for (first, second), weight in _scene_pairs(embeddings, settings).items():
-        (values_a, mask_a), (values_b, mask_b) = rows[first], rows[second]
+        (a, has_a), (b, has_b) = rows[first], rows[second]
         term = symmetric_info_nce(
-            values_a,
-            values_b,
-            mask_a,
-            mask_b,
-            scale,
-            counts_missing=_counts_missing(settings),
-            is_same=is_same,
-            same_is_positive=settings.same_place == "positive",
+            a, b, has_a, has_b, scale, counts_missing=counts_missing, is_same=is_same, same_is_positive=is_positive
         )
         term = 2 * term if settings.scene_directions == "sum" else term
         terms[f"{first}/{second}"] = term
