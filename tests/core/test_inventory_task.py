@@ -18,7 +18,7 @@ from xover_core.training.inventory_batches import make_inventory_batch
 from xover_core.training.inventory_rooms import draw_text, make_up_rooms
 from xover_core.training.inventory_settings import InventorySettings
 from xover_core.training.inventory_task import InventoryTask
-from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, choose_pairs, choose_traits, codes_of
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, Vocabulary, choose_pairs, choose_traits, codes_of
 
 SETTINGS = override(
     InventorySettings(),
@@ -30,6 +30,8 @@ SETTINGS = override(
         "batches.typos": 0.0,
     },
 )
+
+VOCABULARY = Vocabulary(traits=choose_traits([["sofa"]], 0), kinds=choose_traits([["window", "bed"]], 0))
 
 
 @pytest.fixture(autouse=True)
@@ -81,7 +83,7 @@ def test_labels_of_a_cloud_are_those_of_its_points(rooms):
     points = np.tile(np.float32([[0.05, 0.05, 0.01]]), (400, 1))
     scan = replace(scan, points=points, point_classes=np.full(400, 7, np.int8), point_looks=np.full(400, 2, np.int8))
     batch = make_inventory_batch(
-        rooms, [scan], choose_traits([["sofa"]], 0), SETTINGS.batches, np.random.default_rng(0), is_changed=False
+        rooms, [scan], VOCABULARY, SETTINGS.batches, np.random.default_rng(0), is_changed=False
     )
     assert batch.slices.shape == (1, 4, NUM_SLICES, SLICE_GRID, SLICE_GRID)
     assert batch.voxels.tolist() == [[0, 0, SLICE_GRID // 4, SLICE_GRID // 4]]
@@ -98,7 +100,16 @@ def test_learns_one_batch_by_heart(task):
         total.backward()
         optimizer.step()
     assert float(total.detach()) < 0.6 * float(first.detach())
-    assert set(scalars) == {"text", "floorplan", "voxels", "cells", "cloud_traits", "view_traits", "contrast"}
+    assert set(scalars) == {
+        "text",
+        "drawn_things",
+        "floorplan_traits",
+        "voxels",
+        "cells",
+        "cloud_traits",
+        "view_traits",
+        "contrast",
+    }
 
 
 def test_scores_are_shares_and_training_goes_on(task):

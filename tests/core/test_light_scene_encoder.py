@@ -288,7 +288,7 @@ def test_an_inventory_changes_all_embeddings_and_is_kept_with_views(tokenizer, e
     torch.manual_seed(0)
     shape = InventoryShape(
         num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
-        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES,
+        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
     )  # fmt: skip
     inventory = InventorySession(SceneInventory(shape).eval())
     session = light_session_of(make_network(tokenizer))
@@ -322,7 +322,7 @@ def test_long_texts_are_read_to_their_end_by_an_inventory(tokenizer):
     torch.manual_seed(0)
     shape = InventoryShape(
         num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
-        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES,
+        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
     )  # fmt: skip
     telling = LightSceneEncoder(
         name="light", weights_sha256="abc", session=light_session_of(make_network(tokenizer)), tokenizer=tokenizer,

@@ -20,7 +20,7 @@ from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
 
 SHAPE = InventoryShape(
     num_classes=5, num_looks=3, num_pairs=7, num_traits=9, token_dim=TINY.token_dim, num_tokens=TINY.num_tokens,
-    num_planes=SLICE_PLANES, num_slices=NUM_SLICES, head_dim=20, kept_dim=12, dim=8,
+    num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=4, head_dim=20, kept_dim=12, dim=8,
 )  # fmt: skip
 REST = 6
 TRAITS = tuple(f"trait-{number}" for number in range(SHAPE.num_traits))
@@ -122,7 +122,7 @@ def test_damaged_files_are_refused(network, damage):
         tensors = load(contents)
         del tensors["held.weight"]
         facts = {"shape": '{"num_classes": 5}', "traits": "[]"}
-        bad = save(tensors, {"format": "xover scene inventory", "version": "1", **facts})
+        bad = save(tensors, {"format": "xover scene inventory", "version": "2", **facts})
     else:
         torch.manual_seed(0)
         bad = save_inventory(SceneInventory(dataclasses.replace(SHAPE, dim=9)), TRAITS)
@@ -139,7 +139,7 @@ def test_the_session_gives_rows_of_norm_one(network):
     joined = [
         session.join_views(embedding, amounts),
         session.join_cloud(embedding, cloud_slices(*some_cloud())),
-        session.join_floorplan(embedding, random(112, 112).numpy()),
+        session.join_floorplan(embedding, random(96, 128).numpy()),
         session.join_text(embedding, tokenise("a sofa")),
         session.join_nothing(embedding),
     ]

@@ -16,6 +16,7 @@ from xover_core.encoders.color_histogram import NUM_COLOR_CELLS, color_histogram
 from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.layout_signature import cloud_layout, drawn_layout, seen_layout
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, object_crop, object_points
+from xover_core.encoders.plan_raster import plan_raster
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.text_tokens import MAX_LONG_WORDS, batch_tokens, tokenise
 from xover_core.encoders.view_tokens import ViewTokenizer
@@ -128,7 +129,9 @@ class LightSceneEncoder:
         """
         raster = rasterize(image, pixels_per_m)
         embedding = self._session.embed_floorplan(raster, drawn_layout(raster))
-        return self._inventory.join_floorplan(embedding, raster) if self._inventory else embedding
+        if self._inventory is None:
+            return embedding
+        return self._inventory.join_floorplan(embedding, plan_raster(image, pixels_per_m))
 
     def embed_text(self, text: str) -> Float32Array:
         """See `SceneEncoder.embed_text`."""

@@ -15,7 +15,7 @@ from xover_core.errors import ModelError
 from xover_core.inference.weights_file import decode_safetensors
 from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
 
-_FORMAT, _VERSION = "xover scene inventory", "1"
+_FORMAT, _VERSION = "xover scene inventory", "2"
 _SCALE = ".scale"
 _LARGEST = 127
 

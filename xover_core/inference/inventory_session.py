@@ -43,7 +43,7 @@ class InventorySession:
             return self._join(embedding, self._network.of_cloud(torch.from_numpy(planes)[None]))
 
     def join_floorplan(self, embedding: Float32Array, raster: Float32Array) -> Float32Array:
-        """(D,) of a floorplan and its (H, W) ink to (D,)."""
+        """(D,) of a floorplan and its (H, W) ink of `encoders.plan_raster` to (D,)."""
         with torch.inference_mode():
             return self._join(embedding, self._network.of_floorplan(torch.from_numpy(raster)[None]))
 

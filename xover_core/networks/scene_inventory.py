@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xover_core.networks.light_views import RasterNetwork
+from xover_core.networks.plan_recognition import PlanThings
 from xover_core.networks.thing_recognition import CloudThings, ThingHead, ViewThings
 from xover_core.networks.trait_tagger import TraitTagger
 
@@ -22,7 +22,9 @@ from xover_core.networks.trait_tagger import TraitTagger
 _LEAST_VOXELS, _LEAST_SHARE = 0.3, 0.001
 # The length of one thing that is named for sure is about 1.
 _LEAST_SAID = 0.1
-_THING_HIDDEN, _RASTER_DIM, _RASTER_WIDTHS = 96, 192, (32, 64, 96, 160)
+_THING_HIDDEN, _PLAN_HIDDEN = 96, 128
+# Most traits cannot be seen in drawings, such as colours, and would be learned by heart.
+_PLAN_DROPOUT = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,7 @@ class InventoryShape:
         num_tokens: of a view.
         num_planes: of a slice of a cloud.
         num_slices: of a cloud.
+        num_kinds: of things that drawings show.
         head_dim: of what an embedding says without colours, layout and inventory.
         kept_dim: of these that are kept beside an inventory.
         dim: of an inventory.
@@ -52,6 +55,7 @@ class InventoryShape:
     num_tokens: int
     num_planes: int
     num_slices: int
+    num_kinds: int
     head_dim: int = 448
     kept_dim: int = 320
     dim: int = 128
@@ -95,8 +99,12 @@ class SceneInventory(nn.Module):
         self.views = ViewThings(ThingHead(*sizes), shape.token_dim, shape.num_tokens)
         self.cloud_traits = AmountTraits(shape.num_pairs, shape.num_traits, _LEAST_VOXELS)
         self.view_traits = AmountTraits(shape.num_pairs, shape.num_traits, _LEAST_SHARE)
-        self.floorplan = nn.Sequential(
-            RasterNetwork(1, _RASTER_WIDTHS, _RASTER_DIM), nn.GELU(), nn.Linear(_RASTER_DIM, shape.num_traits)
+        self.floorplan = PlanThings(shape.num_kinds)
+        self.floorplan_traits = nn.Sequential(
+            nn.Linear(self.floorplan.summary_dim, _PLAN_HIDDEN),
+            nn.GELU(),
+            nn.Dropout(_PLAN_DROPOUT),
+            nn.Linear(_PLAN_HIDDEN, shape.num_traits),
         )
         self.text = TraitTagger(shape.num_traits, gram_dim=shape.gram_dim)
         self.held = nn.Linear(shape.num_traits, shape.dim, bias=False)
@@ -133,8 +141,8 @@ class SceneInventory(nn.Module):
         return self.embed_held(self.view_traits(amounts))
 
     def of_floorplan(self, rasters: Tensor) -> Tensor:
-        """(B, H, W) ink in [0, 1] to (B, dim)."""
-        return self.embed_held(self.floorplan(rasters[:, None]))
+        """(B, H, W) ink in [0, 1] of `encoders.plan_raster` to (B, dim)."""
+        return self.embed_held(self.floorplan_traits(self.floorplan(rasters)))
 
     def of_text(self, words: Tensor) -> Tensor:
         """(B, W, G) ids to (B, dim)."""

@@ -6,18 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from xover_core.encoders.cloud_slices import SLICE_GRID, cloud_slices, slice_places
-from xover_core.encoders.floorplan_raster import RASTER_SIZE
 from xover_core.encoders.text_tokens import MAX_LONG_WORDS, batch_tokens
+from xover_core.training.inventory_plans import PlanBatch, make_plan_batch
 from xover_core.training.inventory_rooms import MadeUpRoom, draw_text
 from xover_core.training.inventory_settings import InventoryBatchSettings
-from xover_core.training.inventory_vocabulary import Traits
+from xover_core.training.inventory_vocabulary import Vocabulary
 from xover_core.training.room_features import RoomFeatures
 from xover_core.training.text_disturbance import disturb_text
 from xover_core.types import Float32Array
@@ -26,7 +25,6 @@ from xover_core.types import Float32Array
 _SENTENCE_SHARES = (0.65, 0.25, 0.1)
 _MIN_POINTS_SHARE, _CUT_SHARE, _MAX_CUT = 0.25, 0.25, 0.35
 _POINT_NOISE_M, _SCALE_SPREAD, _LIGHT_SPREAD, _TINT_SPREAD = 0.01, 0.02, 0.12, 0.06
-_SHIFT_PX, _TURN_DEG = 2.0, 4.0
 # Furniture is sought, and walls are everywhere.
 _THING_WEIGHT = 2
 
@@ -41,7 +39,7 @@ class InventoryBatch:
     Attributes:
         words: (A, W, G) ids.
         said: (A, K) 1 for what the texts say.
-        rasters: (F, H, W) ink in [0, 1].
+        plans: F drawings.
         drawn: (F, K) traits of their rooms.
         slices: (B, C, S, H, W) of clouds.
         voxels: (N, 4) int64 voxels of the clouds, in the order of `CloudThings.voxels`: cloud, slice, row, column.
@@ -57,7 +55,7 @@ class InventoryBatch:
 
     words: Tensor
     said: Tensor
-    rasters: Tensor
+    plans: PlanBatch
     drawn: Tensor
     slices: Tensor
     voxels: Tensor
@@ -74,7 +72,7 @@ class InventoryBatch:
 def make_inventory_batch(
     rooms: Sequence[MadeUpRoom],
     scans: Sequence[RoomFeatures],
-    traits: Traits,
+    vocabulary: Vocabulary,
     settings: InventoryBatchSettings,
     rng: np.random.Generator,
     *,
@@ -91,9 +89,9 @@ def make_inventory_batch(
     firsts = np.repeat(np.arange(len(scans)), [len(part[0]) for part in labels])
     return InventoryBatch(
         words=torch.from_numpy(batch_tokens([text for text, _ in told])),
-        said=torch.from_numpy(traits.presence([said for _, said in told])),
-        rasters=torch.from_numpy(np.stack([_change_raster(room.raster, rng) for room in drawn])),
-        drawn=torch.from_numpy(traits.presence([room.traits for room in drawn])),
+        said=torch.from_numpy(vocabulary.traits.presence([said for _, said in told])),
+        plans=make_plan_batch([room.plan for room in drawn], vocabulary.kinds, rng),
+        drawn=torch.from_numpy(vocabulary.traits.presence([room.traits for room in drawn])),
         slices=torch.from_numpy(np.stack([cloud_slices(points, colors) for points, colors, *_ in clouds])),
         voxels=torch.from_numpy(np.column_stack([firsts, np.concatenate([part[0] for part in labels])])),
         voxel_classes=torch.from_numpy(np.concatenate([part[1] for part in labels])),
@@ -102,7 +100,7 @@ def make_inventory_batch(
         view_scans=torch.from_numpy(np.repeat(np.arange(len(scans)), [len(numbers) for numbers in views])),
         cell_classes=torch.from_numpy(np.stack([scan.cell_classes[view] for scan, view in chosen])).float() / 255,
         cell_looks=torch.from_numpy(np.stack([scan.cell_looks[view] for scan, view in chosen])).float() / 255,
-        held=torch.from_numpy(traits.presence([scan.traits for scan in scans])),
+        held=torch.from_numpy(vocabulary.traits.presence([scan.traits for scan in scans])),
         scan_words=torch.from_numpy(batch_tokens(texts, max_words=MAX_LONG_WORDS)),
     )
 
@@ -176,14 +174,3 @@ def _voxel_labels(points: Float32Array, classes: NDArray[np.int64], looks: NDArr
     found, kinds = chosen // 65536, chosen % 65536
     rows = np.column_stack([found // size**2, found // size % size, found % size])
     return rows, kinds // 256 - 1, kinds % 256 - 1
-
-
-def _change_raster(raster: NDArray[np.uint8], rng: np.random.Generator) -> Float32Array:
-    """Ink in [0, 1], mirrored, turned, scaled and shifted a little."""
-    middle = (RASTER_SIZE - 1) / 2
-    degrees = 90.0 * rng.integers(4) + rng.normal(0, _TURN_DEG)
-    matrix = cv2.getRotationMatrix2D((middle, middle), float(degrees), float(1 + rng.normal(0, _SCALE_SPREAD)))
-    matrix = np.concatenate([matrix[:, :2], matrix[:, 2:] + rng.normal(0, _SHIFT_PX, (2, 1))], axis=1)
-    mirrored = np.ascontiguousarray(raster[:, :: rng.choice((-1, 1))])
-    ink = cv2.warpAffine(mirrored, matrix, (RASTER_SIZE, RASTER_SIZE)).astype(np.float32) / np.float32(255)
-    return np.asarray(np.clip(ink * rng.uniform(0.7, 1.3), 0, 1), np.float32)

@@ -8,18 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xover_core.datasets.procedural.apartment import Apartment
-from xover_core.datasets.procedural.floorplan import draw_floorplan
 from xover_core.datasets.procedural.room_facts import ObjectFacts, RoomFacts, read_room_facts
 from xover_core.datasets.procedural.room_sentences import write_object_text, write_room_text
 from xover_core.datasets.procedural.room_traits import class_trait, count_traits, look_trait, room_trait, traits_of
 from xover_core.datasets.procedural.sentences import Sentence, SentenceKind, describe_room
-from xover_core.encoders.floorplan_raster import rasterize
+from xover_core.training.inventory_plans import MadeUpPlan, make_up_plan
 from xover_core.training.room_scans import RoomScansSettings, apartment_of
 
-_PIXELS_PER_M = 40.0
 _KINDS = ("template", "free", "object")
 
 
@@ -31,13 +28,13 @@ class MadeUpRoom:
         facts: what may be said.
         traits: what is true.
         templates: sentences that say everything, and what each says.
-        raster: (112, 112) uint8 ink of its floorplan.
+        plan: its floorplan.
     """
 
     facts: RoomFacts
     traits: frozenset[str]
     templates: tuple[tuple[str, frozenset[str]], ...]
-    raster: NDArray[np.uint8]
+    plan: MadeUpPlan
 
 
 def make_up_rooms(seeds: Sequence[int]) -> list[MadeUpRoom]:
@@ -67,14 +64,13 @@ def _furniture(apartment: Apartment, room_id: int) -> bool:
 
 def _make_room(apartment: Apartment, room_id: int) -> MadeUpRoom:
     facts = read_room_facts(apartment, room_id)
-    plan = draw_floorplan(apartment, room_id=room_id, pixels_per_m=_PIXELS_PER_M)
     objects = {subject.object_id: subject for subject in facts.objects}
     sentences = describe_room(apartment, room_id, apartment.seed)
     return MadeUpRoom(
         facts=facts,
         traits=frozenset(traits_of(facts)),
         templates=tuple((sentence.text, frozenset(_said(sentence, facts, objects))) for sentence in sentences),
-        raster=np.asarray(np.rint(rasterize(plan.image, plan.pixels_per_m) * 255), np.uint8),
+        plan=make_up_plan(apartment, facts),
     )
 
 

@@ -18,13 +18,14 @@ from torch.nn import functional
 from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_PLANES
 from xover_core.errors import TrainingError
 from xover_core.inference.inventory_checkpoint import save_inventory
+from xover_core.networks.plan_recognition import PlanCells, summarize
 from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
 from xover_core.networks.thing_recognition import ThingHead
 from xover_core.training.feature_folder import PlaceFeatures
 from xover_core.training.inventory_batches import InventoryBatch, make_inventory_batch
 from xover_core.training.inventory_rooms import MadeUpRoom
 from xover_core.training.inventory_settings import InventorySettings
-from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, Traits, choose_pairs, choose_traits
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, Vocabulary, choose_pairs, choose_traits
 from xover_core.training.room_features import RoomFeatures
 
 # Most of a room is walls.
@@ -66,8 +67,8 @@ class InventoryTask:
                 " make them again with `xover scenes --rooms`."
             )
         self._validation = _labelled(validation) if validation else []
-        self.traits = choose_traits([room.traits for room in self._rooms], settings.data.min_trait_share)
-        self.network = _make_network(self._scans, self.traits, settings)
+        self.vocabulary = choose_vocabulary(self._rooms, settings.data.min_trait_share)
+        self.network = _make_network(self._scans, self.vocabulary, settings)
 
     def num_batches(self, epoch: int) -> int:  # noqa: ARG002
         """As many as show every scan about once."""
@@ -78,17 +79,19 @@ class InventoryTask:
         rng = np.random.default_rng([self.settings.trainer.seed, epoch, number])
         count = min(self.settings.batches.num_scans, len(self._scans))
         chosen = [self._scans[i] for i in rng.permutation(len(self._scans))[:count]]
-        return make_inventory_batch(self._rooms, chosen, self.traits, self.settings.batches, rng)
+        return make_inventory_batch(self._rooms, chosen, self.vocabulary, self.settings.batches, rng)
 
     def loss(self, batch: InventoryBatch) -> tuple[Tensor, dict[str, float]]:
         """Sum of what each part gets wrong."""
         network = self.network
         amounts, recognition = self._recognition(batch)
-        drawn = network.floorplan(batch.rasters[:, None])
+        cells = network.floorplan.cells(batch.plans.rasters)
+        drawn = network.floorplan_traits(summarize(cells).detach())
         told = {m: traits_of(amounts[m].detach()) for m, traits_of in self._readers().items()}
         terms = {
             "text": _missed(network.text(batch.words), batch.said),
-            "floorplan": _missed(drawn, batch.drawn),
+            "drawn_things": _wrong_marks(cells, batch.plans.marks),
+            "floorplan_traits": _missed(drawn, batch.drawn),
             **recognition,
             **{f"{m}_traits": _missed(logits, batch.held) for m, logits in told.items()},
             "contrast": self._contrast(batch, told, drawn.detach()),
@@ -135,7 +138,7 @@ class InventoryTask:
         self.network.eval()
         rng = np.random.default_rng(self.settings.trainer.seed)
         batch = make_inventory_batch(
-            self._rooms, self._validation, self.traits, self.settings.batches, rng, is_changed=False
+            self._rooms, self._validation, self.vocabulary, self.settings.batches, rng, is_changed=False
         )
         amounts, _ = self._recognition(batch)
         said = self.network.of_text(batch.scan_words)
@@ -148,7 +151,7 @@ class InventoryTask:
 
     def save_weights(self, path: Path) -> None:
         """Write the network and the names of its traits."""
-        path.write_bytes(save_inventory(self.network, self.traits.names))
+        path.write_bytes(save_inventory(self.network, self.vocabulary.traits.names))
 
 
 def _labelled(places: PlaceFeatures) -> list[RoomFeatures]:
@@ -157,22 +160,31 @@ def _labelled(places: PlaceFeatures) -> list[RoomFeatures]:
     return [scan for scan in scans if len(scan.tokens) and scan.traits]
 
 
-def _make_network(scans: Sequence[RoomFeatures], traits: Traits, settings: InventorySettings) -> SceneInventory:
+def choose_vocabulary(rooms: Sequence[MadeUpRoom], min_share: float) -> Vocabulary:
+    """Traits, and kinds of drawn things, that a share of the rooms has."""
+    return Vocabulary(
+        traits=choose_traits([room.traits for room in rooms], min_share),
+        kinds=choose_traits([frozenset().union(*room.plan.kinds) for room in rooms], min_share),
+    )
+
+
+def _make_network(scans: Sequence[RoomFeatures], vocabulary: Vocabulary, settings: InventorySettings) -> SceneInventory:
     """With random weights, and what is known of the data before any step."""
     pairs = torch.from_numpy(choose_pairs([scan.things for scan in scans], settings.data.min_pair_scans))
     shape = InventoryShape(
         num_classes=len(CLASSES),
         num_looks=len(LOOKS),
         num_pairs=int(pairs.max()) + 1,
-        num_traits=len(traits),
+        num_traits=len(vocabulary.traits),
         token_dim=scans[0].tokens.shape[2],
         num_tokens=scans[0].tokens.shape[1],
         num_planes=SLICE_PLANES,
         num_slices=NUM_SLICES,
+        num_kinds=len(vocabulary.kinds),
     )
     network = SceneInventory(shape)
     tokens = torch.from_numpy(np.concatenate([s.tokens for s in scans[:: 1 + len(scans) // _MAX_STATISTICS]]))
-    mean = torch.from_numpy(traits.presence([scan.traits for scan in scans])).mean(dim=0)
+    mean = torch.from_numpy(vocabulary.traits.presence([scan.traits for scan in scans])).mean(dim=0)
     with torch.no_grad():
         for head in (network.cloud.head, network.views.head):
             head.pair_of.copy_(pairs)
@@ -187,6 +199,15 @@ def _make_network(scans: Sequence[RoomFeatures], traits: Traits, settings: Inven
 def _missed(logits: Tensor, truth: Tensor) -> Tensor:
     """Cross entropy of all traits of a room or text, mean over these."""
     return functional.binary_cross_entropy_with_logits(logits, truth, reduction="sum") / len(logits)
+
+
+def _wrong_marks(cells: PlanCells, marks: Tensor) -> Tensor:
+    """Cross entropy of all kinds in all cells inside of drawings, sum over each drawing and mean over these."""
+    drawing, row, column, kind = marks[cells.inside[tuple(marks[:, :3].T)]].T
+    numbers = cells.inside.flatten().cumsum(dim=0).view(cells.inside.shape) - 1
+    there = cells.logits[numbers[drawing, row, column], kind]
+    total: Tensor = functional.softplus(cells.logits).sum() - there.sum()
+    return total / len(cells.context)
 
 
 def _wrong_parts(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor) -> Tensor:

@@ -76,12 +76,29 @@ class Traits:
         """K."""
         return len(self.names)
 
+    def rows(self, names: Iterable[str]) -> list[int]:
+        """Rows of those names that are told apart, rising."""
+        return sorted(self._rows[name] for name in names if name in self._rows)
+
     def presence(self, found: Sequence[Iterable[str]]) -> Float32Array:
         """(B, K) 1 where a set has a trait; traits that are not told apart are left out."""
         values = np.zeros((len(found), len(self.names)), np.float32)
         for row, names in enumerate(found):
-            values[row, [self._rows[name] for name in names if name in self._rows]] = 1
+            values[row, self.rows(names)] = 1
         return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vocabulary:
+    """What is told apart.
+
+    Attributes:
+        traits: of rooms.
+        kinds: of things in drawings.
+    """
+
+    traits: Traits
+    kinds: Traits
 
 
 def choose_traits(rooms: Sequence[Iterable[str]], min_share: float) -> Traits:
