@@ -36,7 +36,8 @@ def test_rectified_images_use_p_and_are_left_alone() -> None:
     undistorter = Undistorter(replace(PLUMB_BOB, is_rectified=True))
     camera = undistorter.intrinsics
     assert (camera.fx, camera.fy, camera.cx, camera.cy) == (280.0, 290.0, 150.0, 110.0)
-    assert undistorter.is_identity
+    image = np.zeros((240, 320, 3), np.uint8)
+    assert undistorter.undistort_color(image) is image
 
 
 def test_rectified_without_p_uses_k() -> None:
@@ -47,7 +48,6 @@ def test_rectified_without_p_uses_k() -> None:
 def test_no_distortion_means_no_remapping(model: str) -> None:
     undistorter = Undistorter(replace(INFO, D=(0.0,) * 5, distortion_model=model))
     depth = np.ones((240, 320), np.float32)
-    assert undistorter.is_identity
     assert undistorter.undistort_depth(depth) is depth
 
 

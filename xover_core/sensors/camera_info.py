@@ -65,11 +65,6 @@ class Undistorter:
         self.intrinsics = intrinsics_from_camera_info(info)
         self._maps = None if info.is_rectified or not any(info.D) else _undistortion_maps(info, self.intrinsics)
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether images are left as they are."""
-        return self._maps is None
-
     def undistort_color(self, rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 to the same, linearly interpolated, black where the lens saw nothing."""
         self._check_size(rgb.shape, "colour")
