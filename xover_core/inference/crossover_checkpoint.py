@@ -40,7 +40,7 @@ _TEXT_PREFIX = "text_encoder."
 _COUNTER = "num_batches_tracked"
 
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def load_crossover(path: Path, shape: CrossOverShape | None = None, layers: SparseLayers | None = None) -> CrossOver:
@@ -144,7 +144,7 @@ def _fill(network: NetworkT, tensors: Mapping[str, Tensor], unused: Mapping[str,
     report = compare_tensors(found, expected, unused)
     report.require_complete(path)
     for note in report.notes:
-        _logger.info("%s: %s", path, note)
+        _LOGGER.info("%s: %s", path, note)
     filled = {key: found[key].float() for key in expected}
     filled |= {key: torch.zeros((), dtype=torch.long) for key in state if key.endswith(_COUNTER)}
     network.load_state_dict(filled, assign=True)

@@ -36,11 +36,6 @@ class PatchAxes:
         return self.patch * self.grid[0], self.patch * self.grid[1]
 
     @property
-    def rows_cols(self) -> tuple[Axis, Axis]:
-        """(rows, cols) of patches."""
-        return ("rows", "cols") if self.grid is None else self.grid
-
-    @property
     def count(self) -> Axis:
         """Patches of a picture."""
         return "rows*cols" if self.grid is None else self.grid[0] * self.grid[1]

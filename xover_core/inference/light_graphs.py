@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from xover_core.networks.light_crossover import LightCrossover
 
 KIND = "light-crossover"
-CLOUD_PART = "cloud"
-"""The part that is no graph."""
 
 # Of a number of an embedding, whose norm is 1, or of what is learned of a view: sums in another order.
 _TOLERANCE = 1e-4

@@ -29,7 +29,7 @@ PUBLISHED_SHAPE = VIT_SHAPES["dino-vitb8"]
 _CONTAINERS = ("model", "model_state_dict")
 _HEAD, _BACKBONE = "trainable_head.", "dino_model."
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def load_published_locus(
@@ -55,7 +55,7 @@ def load_published_locus(
         report = inspect_published(tensors, shape)
         report.require_complete(path)
         for note in report.notes:
-            _logger.info("%s: %s", path, note)
+            _LOGGER.info("%s: %s", path, note)
         found = _under(_BACKBONE, tensors)
         backbone = backbone or found
         if any(not torch.equal(found[key], backbone[key]) for key in published_shapes(shape)):

@@ -18,7 +18,7 @@ from xover_core.errors import ModelError
 
 MODELS_DIR_VARIABLE = "XOVER_MODELS_DIR"
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +136,7 @@ def exported_file(graph: str, precision: str, *, weights_sha256: str = "") -> Ex
     model = entries.get(graph) or entries.get(graph.rpartition(".")[0])
     expected = weights_sha256 or (model.sha256 if model else "")
     if found is not None and expected and found.weights_sha256 != expected:
-        _logger.warning("%s was exported of other weights of %s, and is not used; export it again", found.file, graph)
+        _LOGGER.warning("%s was exported of other weights of %s, and is not used; export it again", found.file, graph)
         return None
     return found
 

@@ -36,7 +36,7 @@ _NORMS = {
 }
 _SCALES = {"ls1.gamma": "layer_scale1.lambda1", "ls2.gamma": "layer_scale2.lambda1"}
 
-_logger = logging.getLogger(__name__)
+_LOGGER = logging.getLogger(__name__)
 
 
 def load_vit_backbone(path: Path, shape: VitShape) -> VitBackbone:
@@ -53,7 +53,7 @@ def load_vit_backbone(path: Path, shape: VitShape) -> VitBackbone:
     report = compare_tensors(tensors, published_shapes(shape), unused_tensors(shape))
     report.require_complete(path)
     for note in report.notes:
-        _logger.info("%s: %s", path, note)
+        _LOGGER.info("%s: %s", path, note)
     return make_vit_backbone(tensors, shape)
 
 
