@@ -17,7 +17,10 @@ import xover_core
 from xover_core.cli import config
 from xover_core.cli.main import EXIT_ERROR, EXIT_INTERRUPTED, make_parser
 
-VERBS = ("demo", "map", "localize", "query", "scene", "evaluate", "protocol", "info", "config", "bag")
+VERBS = (
+    *("demo", "map", "localize", "query", "scene", "evaluate", "protocol", "info", "config", "bag"),
+    *("scenes", "train", "adapt", "install", "export"),
+)
 # a tiny map with hardly any motion needs keyframes close to each other
 DENSE = ("--set", "mapping.min_translation=0.1", "--set", "mapping.min_rotation_deg=5")
 
@@ -32,9 +35,7 @@ def map_file(place, tmp_path_factory):
 
 
 def test_version():
-    done = subprocess.run(
-        [sys.executable, "-m", "xover_core.cli.main", "--version"], capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-m", "xover_core", "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"xover {xover_core.__version__}\n"
 
 
