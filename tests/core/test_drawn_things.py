@@ -52,7 +52,7 @@ def test_openings_are_seen_in_the_walls(apartment):
         found = [t for t in things if t.traits in (frozenset({"window"}), frozenset({"door"}))]
         assert len(found) == len(openings)
         half = WALL_THICKNESS / 2
-        corners = plan.pixels_of(np.array([room.lower, room.upper]) + [[-half], [half]])
+        corners = plan.pixels_of(np.add([room.lower, room.upper], [[-half], [half]]))
         for thing in found:
             gaps = np.abs(np.array(thing.center_px) - corners)
             assert gaps.min() < PLACE_TOLERANCE_PX
