@@ -47,7 +47,7 @@ SAYS_NOTHING = 99.0
 MAP_VIEWS = 10
 STORED = (SceneModality.IMAGE, SceneModality.POINT_CLOUD, SceneModality.FLOORPLAN, SceneModality.TEXT)
 # How much an inventory weighs beside all that is learned, of scenes and of texts, which have no colours and no layout.
-INVENTORY_WEIGHTS = (0.7, 3.0)
+INVENTORY_WEIGHTS = (1.0, 3.0)
 BASIS_PLACES = 24
 INVENTORY_KIND = "scene-inventory"
 INVENTORY_SOURCE = "recognition of things in procedural rooms, by this project"

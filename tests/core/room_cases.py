@@ -21,6 +21,7 @@ from xover_core.training.feature_folder import PlaceFeatures
 from xover_core.training.inventory_vocabulary import CLASSES, LOOKS
 from xover_core.training.room_features import FEATURES_SUFFIX, MAX_CROPS, RoomFeatures, save_features
 from xover_core.training.room_scans import RoomScansSettings, scan_rooms
+from xover_core.training.view_pictures import LABEL_PX, PictureStack, stack_pictures
 from xover_core.types import CameraIntrinsics
 
 SEED = 3
@@ -125,11 +126,26 @@ def make_features(place: int, scan: int = 0) -> RoomFeatures:
         labels=(word, "lamp", "box"),
         point_classes=np.where(np.arange(400) < 200, place % len(CLASSES), -1).astype(np.int8),
         point_looks=np.where(np.arange(400) < 100, place % len(LOOKS), -1).astype(np.int8),
-        cell_classes=np.full((3, 4, len(CLASSES)), 4, np.uint8),
-        cell_looks=np.full((3, 4, len(LOOKS)), 2, np.uint8),
+        pictures=make_pictures(place, scan),
         traits=("room:office", f"{CLASSES[place % len(CLASSES)]}"),
         things=(f"{CLASSES[place % len(CLASSES)]}:{LOOKS[place % len(LOOKS)]}", "wall"),
     )  # fmt: skip
+
+
+def make_pictures(place: int, scan: int = 0, count: int = 3) -> PictureStack:
+    """Small pictures of views: the upper half is known to show one thing, the left quarter its look."""
+    rng = np.random.default_rng([place, scan, 3])
+    height, width = 16, 32
+    classes, looks = (np.full((count, height // LABEL_PX, width // LABEL_PX), -1, np.int8) for _ in range(2))
+    classes[:, :4], looks[:, :4, :4] = place % len(CLASSES), place % len(LOOKS)
+    return PictureStack(
+        rgb=rng.integers(0, 256, (count, height, width, 3), dtype=np.uint8),
+        depth_mm=rng.integers(0, 5000, (count, height, width), dtype=np.uint16),
+        cameras=np.tile([30.0, 31.0, 15.5, 7.0], (count, 1)),
+        patches=rng.integers(-127, 128, (count, 2, 4, 5), dtype=np.int8),
+        classes=classes,
+        looks=looks,
+    )
 
 
 def without(features: RoomFeatures, *, views: bool = False, plan: bool = False, objects: bool = False) -> RoomFeatures:
@@ -140,8 +156,7 @@ def without(features: RoomFeatures, *, views: bool = False, plan: bool = False, 
             tokens=features.tokens[:0],
             view_colors=features.view_colors[:0],
             num_crops=0 * features.num_crops,
-            cell_classes=features.cell_classes[:0],
-            cell_looks=features.cell_looks[:0],
+            pictures=stack_pictures([]),
         )
     if plan:
         features = replace(features, raster=None, sentences=(), object_sentences=((),) * len(features.labels))

@@ -15,6 +15,7 @@ from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_PLANES
 from xover_core.encoders.light_scene_encoder import VIEW_BACKBONE, LightSceneEncoder
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.scene_factory import make_scene_encoder
+from xover_core.encoders.view_pixels import PICTURE_PLANES
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.inference.compact_session import make_compact_session
@@ -287,8 +288,8 @@ def test_every_shipped_scene_model_makes_an_encoder(name):
 def test_an_inventory_changes_all_embeddings_and_is_kept_with_views(tokenizer, encoder):
     torch.manual_seed(0)
     shape = InventoryShape(
-        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
-        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
+        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, view_planes=PICTURE_PLANES,
+        patch_dim=tokenizer.patch_dim, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
     )  # fmt: skip
     inventory = InventorySession(SceneInventory(shape).eval())
     session = light_session_of(make_network(tokenizer))
@@ -321,8 +322,8 @@ def test_an_inventory_changes_all_embeddings_and_is_kept_with_views(tokenizer, e
 def test_long_texts_are_read_to_their_end_by_an_inventory(tokenizer):
     torch.manual_seed(0)
     shape = InventoryShape(
-        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, token_dim=tokenizer.token_dim,
-        num_tokens=tokenizer.num_tokens, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
+        num_classes=4, num_looks=3, num_pairs=6, num_traits=5, view_planes=PICTURE_PLANES,
+        patch_dim=tokenizer.patch_dim, num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=3,
     )  # fmt: skip
     telling = LightSceneEncoder(
         name="light", weights_sha256="abc", session=light_session_of(make_network(tokenizer)), tokenizer=tokenizer,

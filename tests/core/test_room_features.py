@@ -21,6 +21,7 @@ from xover_core.errors import TrainingError
 from xover_core.inference.compact_session import make_compact_session
 from xover_core.training import feature_folder
 from xover_core.training.feature_folder import PlaceFeatures, extract_missing
+from xover_core.training.inventory_vocabulary import CLASSES, LOOKS
 from xover_core.training.room_features import (
     FEATURES_SUFFIX,
     MAX_CROPS,
@@ -30,6 +31,7 @@ from xover_core.training.room_features import (
     load_features,
     save_features,
 )
+from xover_core.training.view_pictures import PictureStack
 from xover_core.types import RgbdFrame
 
 # points of objects are stored in half precision, and lie in the unit sphere
@@ -57,6 +59,9 @@ def assert_same(ours: RoomFeatures, theirs: RoomFeatures) -> None:
             )
         elif isinstance(expected, np.ndarray):
             np.testing.assert_array_equal(value, expected)
+        elif isinstance(expected, PictureStack):
+            for part in fields(PictureStack):
+                np.testing.assert_array_equal(getattr(value, part.name), getattr(expected, part.name))
         else:
             assert value == expected
         if isinstance(expected, np.ndarray):
@@ -123,6 +128,12 @@ def test_extraction_keeps_what_a_scan_holds(tokenizer):
     assert not features.cad_points[1].any()
     assert features.labels == ("chair", "sofa")
     assert features.object_sentences == (scan.objects[0].sentences, ())
+    patches = tokenizer.patches(frame)
+    np.testing.assert_allclose(features.pictures.patches[1] / 254, patches, atol=0.51 / 254)
+    # id 0 is nothing
+    assert len(features.pictures) == 2
+    assert set(np.unique(features.pictures.classes)) == {-1, CLASSES.index("chair"), CLASSES.index("sofa")}
+    assert set(np.unique(features.pictures.looks)) == {-1, LOOKS.index("red")}
 
 
 def test_extraction_is_repeatable(tokenizer):
@@ -160,9 +171,12 @@ def test_a_crop_is_the_object_with_a_margin_within_the_image():
 class ViewTokenizerStub:
     """Tokens of nothing."""
 
-    num_tokens, token_dim, grid = 4, 6, (2, 2)
+    num_tokens, token_dim = 4, 6
 
-    def tokens(self, frame):
+    def patches(self, frame):
+        return np.zeros((2, 3, 5), np.float32)
+
+    def pool(self, frame, patches):
         return np.zeros((4, 6), np.float32)
 
 

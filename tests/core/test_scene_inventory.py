@@ -8,18 +8,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from room_cases import TINY
 from safetensors.torch import load, save
 
 from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_GRID, SLICE_PLANES, cloud_slices, slice_places
 from xover_core.encoders.text_tokens import batch_tokens, tokenise
+from xover_core.encoders.view_pixels import PICTURE_PLANES
 from xover_core.errors import ModelError
 from xover_core.inference.inventory_checkpoint import inventory_traits, load_inventory, save_inventory
 from xover_core.inference.inventory_session import InventorySession
 from xover_core.networks.scene_inventory import InventoryShape, SceneInventory
 
 SHAPE = InventoryShape(
-    num_classes=5, num_looks=3, num_pairs=7, num_traits=9, token_dim=TINY.token_dim, num_tokens=TINY.num_tokens,
+    num_classes=5, num_looks=3, num_pairs=7, num_traits=9, view_planes=PICTURE_PLANES, patch_dim=5,
     num_planes=SLICE_PLANES, num_slices=NUM_SLICES, num_kinds=4, head_dim=20, kept_dim=12, dim=8,
 )  # fmt: skip
 REST = 6
@@ -66,8 +66,19 @@ def test_amounts_of_a_cloud_sum_to_its_voxels(network):
 
 def test_amounts_of_views_are_shares(network):
     with torch.no_grad():
-        amounts = network.views(random(3, SHAPE.num_tokens, SHAPE.token_dim))
+        amounts = network.views(random(3, PICTURE_PLANES, 24, 36), random(3, 5, 3, 4))
     torch.testing.assert_close(amounts.sum(dim=1), torch.ones(3), rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_patches_of_zeros_say_nothing_and_views_are_alone(network):
+    pixels = random(2, PICTURE_PLANES, 32, 48)
+    with torch.no_grad():
+        amounts, finer = (network.views(pixels, torch.zeros(2, 5, *grid)) for grid in ((4, 6), (7, 9)))
+        told = network.views(pixels, random(2, 5, 4, 6))
+        alone = network.views(pixels[1:], torch.zeros(1, 5, 4, 6))
+    torch.testing.assert_close(finer, amounts, rtol=TOLERANCE, atol=TOLERANCE)
+    torch.testing.assert_close(alone, amounts[1:], rtol=1e-4, atol=TOLERANCE)
+    assert float((told - amounts).abs().max()) > 10 * TOLERANCE
 
 
 def test_a_text_says_what_its_parts_say_whatever_it_is_padded_with(network):
@@ -135,7 +146,7 @@ def test_damaged_files_are_refused(network, damage):
 def test_the_session_gives_rows_of_norm_one(network):
     session = InventorySession(network)
     embedding = np.ones(SHAPE.head_dim + REST, np.float32)
-    amounts = np.stack([session.describe_view(random(SHAPE.num_tokens, SHAPE.token_dim).numpy())] * 2)
+    amounts = np.stack([session.describe_view(random(PICTURE_PLANES, 24, 36).numpy(), random(5, 3, 4).numpy())] * 2)
     joined = [
         session.join_views(embedding, amounts),
         session.join_cloud(embedding, cloud_slices(*some_cloud())),

@@ -19,6 +19,7 @@ from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, POINT_DIM, 
 from xover_core.encoders.plan_raster import plan_raster
 from xover_core.encoders.scene_encoder import EMBEDDING_DIM, ColoredPoints, ObjectInput
 from xover_core.encoders.text_tokens import MAX_LONG_WORDS, batch_tokens, tokenise
+from xover_core.encoders.view_pixels import view_pixels
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import ModelError, SensorDataError
 from xover_core.geometry.transforms import transform_points
@@ -89,10 +90,11 @@ class LightSceneEncoder:
 
     def describe_view(self, frame: RgbdFrame) -> Float32Array:
         """See `SceneEncoder.describe_view`."""
-        tokens = self._tokenizer.tokens(frame)
+        patches = self._tokenizer.patches(frame)
+        tokens = self._tokenizer.pool(frame, patches)
         parts = [self._session.describe_view(tokens), color_histogram(frame.rgb)]
         if self._inventory:
-            parts.append(self._inventory.describe_view(tokens))
+            parts.append(self._inventory.describe_view(view_pixels(frame), patches.transpose(2, 0, 1)))
         return np.concatenate([*parts, self._tokenizer.places(frame).ravel()])
 
     def embed_views(self, views: Float32Array, T_scene_camera: Float64Array | None = None) -> Float32Array:

@@ -40,17 +40,17 @@ class ViewTokenizer:
     @property
     def token_dim(self) -> int:
         """C: features of the two radii, mean and spread of RGB, mean and share of points, their spread in depth."""
-        return len(VIEW_RADII) * self._session.descriptor_dim + _COLOR_DIM + _GEOMETRY_DIM
+        return self.patch_dim + _COLOR_DIM + _GEOMETRY_DIM
+
+    @property
+    def patch_dim(self) -> int:
+        """D, of the features of a patch."""
+        return len(VIEW_RADII) * self._session.descriptor_dim
 
     @property
     def num_tokens(self) -> int:
         """T, of one view."""
         return TOKEN_GRID[0] * TOKEN_GRID[1]
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """(rows, columns) of tokens."""
-        return TOKEN_GRID
 
     def places(self, frame: RgbdFrame) -> Float32Array:
         """(P, 3) float32 points in the camera's frame, one for each patch; `NO_PLACE` where there is no depth."""
@@ -63,18 +63,27 @@ class ViewTokenizer:
 
     def tokens(self, frame: RgbdFrame) -> Float32Array:
         """(48, C) float32, row by row; the last five are zero where there is no depth."""
+        return self.pool(frame, self.patches(frame))
+
+    def patches(self, frame: RgbdFrame) -> Float32Array:
+        """(rows, columns, D) float32: LoCUS features of all patches, of the two radii."""
         grid = self._grid(frame.intrinsics)
         camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
         image = resize_to_grid(frame.rgb, grid).astype(np.float32) / np.float32(255)
-        depth = resize_depth(frame.depth, grid)
         features = self._session.run(
             np.ascontiguousarray(image.transpose(2, 0, 1)[None]),
-            depth[None],
+            resize_depth(frame.depth, grid)[None],
             np.array([[camera.fx, camera.fy, camera.cx, camera.cy]], np.float32),
         )
-        patches = [features[scale].reshape(*grid.grid_shape, -1) for scale in self._scales]
-        patches += [_colors_of(image), _geometry_of(depth, camera)]
-        pooled = _pool(np.concatenate(patches, axis=2))
+        return np.concatenate([features[scale].reshape(*grid.grid_shape, -1) for scale in self._scales], axis=2)
+
+    def pool(self, frame: RgbdFrame, patches: Float32Array) -> Float32Array:
+        """(48, C) tokens from what `patches` gave for the same frame."""
+        grid = self._grid(frame.intrinsics)
+        camera = resize_intrinsics(frame.intrinsics, *grid.working_size)
+        image = resize_to_grid(frame.rgb, grid).astype(np.float32) / np.float32(255)
+        geometry = _geometry_of(resize_depth(frame.depth, grid), camera)
+        pooled = _pool(np.concatenate([patches, _colors_of(image), geometry], axis=2))
         # sums over the readings of a cell become means; the share of readings stays
         share = np.maximum(pooled[:, -2:-1], 1e-6)
         pooled[:, -5:-2] /= share

@@ -26,10 +26,10 @@ class InventorySession:
         """Amounts that a view is described by."""
         return self._network.shape.num_pairs
 
-    def describe_view(self, tokens: Float32Array) -> Float32Array:
-        """(T, C) tokens to (P,) amounts of things."""
+    def describe_view(self, pixels: Float32Array, patches: Float32Array) -> Float32Array:
+        """(C, H, W) picture and (D, rows, columns) features of its patches to (P,) amounts of things."""
         with torch.inference_mode():
-            return _array(self._network.views(torch.from_numpy(tokens)[None]))
+            return _array(self._network.views(torch.from_numpy(pixels)[None], torch.from_numpy(patches)[None]))
 
     def join_views(self, embedding: Float32Array, amounts: Float32Array) -> Float32Array:
         """(D,) of views and their (V, P) amounts to (D,)."""

@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xover_core.networks.plan_recognition import PlanThings
-from xover_core.networks.thing_recognition import CloudThings, ThingHead, ViewThings
+from xover_core.networks.thing_recognition import CloudThings, ThingHead
 from xover_core.networks.trait_tagger import TraitTagger
+from xover_core.networks.view_recognition import ViewThings
 
 # Amounts that are as good as nothing: voxels of a cloud, share of a view.
 _LEAST_VOXELS, _LEAST_SHARE = 0.3, 0.001
@@ -36,8 +37,8 @@ class InventoryShape:
         num_looks: colours and materials.
         num_pairs: of both that are told apart.
         num_traits: K.
-        token_dim: of a token of a view.
-        num_tokens: of a view.
+        view_planes: of the picture of a view.
+        patch_dim: of the features of a patch of a view.
         num_planes: of a slice of a cloud.
         num_slices: of a cloud.
         num_kinds: of things that drawings show.
@@ -51,8 +52,8 @@ class InventoryShape:
     num_looks: int
     num_pairs: int
     num_traits: int
-    token_dim: int
-    num_tokens: int
+    view_planes: int
+    patch_dim: int
     num_planes: int
     num_slices: int
     num_kinds: int
@@ -96,7 +97,7 @@ class SceneInventory(nn.Module):
         self.shape = shape
         sizes = _THING_HIDDEN, shape.num_classes, shape.num_looks, shape.num_pairs
         self.cloud = CloudThings(ThingHead(*sizes), shape.num_planes, shape.num_slices)
-        self.views = ViewThings(ThingHead(*sizes), shape.token_dim, shape.num_tokens)
+        self.views = ViewThings(ThingHead(*sizes), shape.view_planes, shape.patch_dim)
         self.cloud_traits = AmountTraits(shape.num_pairs, shape.num_traits, _LEAST_VOXELS)
         self.view_traits = AmountTraits(shape.num_pairs, shape.num_traits, _LEAST_SHARE)
         self.floorplan = PlanThings(shape.num_kinds)

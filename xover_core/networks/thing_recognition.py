@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from xover_core.networks.grid_layers import ResidualLayer, halving_layer
 
-_START_DEVIATION = 0.02
 _LAYER_DIM = 32
 
 
@@ -108,44 +107,3 @@ class CloudThings(nn.Module):
         voxels = (own[..., :4].amax(dim=-1) > 0).nonzero()
         at = voxels.unbind(dim=1)
         return self.voxel(torch.cat([seen[at], own[at]], dim=1)), voxels
-
-
-class ViewThings(nn.Module):
-    """Tokens of views (`encoders.view_tokens`) -> amounts of things, as shares of the view."""
-
-    token_mean: Tensor
-    token_scale: Tensor
-
-    def __init__(self, head: ThingHead, token_dim: int, num_tokens: int, width: int = 128, layers: int = 2) -> None:
-        """Make the network with random weights.
-
-        Args:
-            head: takes states of its own length.
-            token_dim: of a token.
-            num_tokens: of a view, always in the same places.
-            width: of the transformer.
-            layers: of the transformer.
-        """
-        super().__init__()
-        self.register_buffer("token_mean", torch.zeros(token_dim))
-        self.register_buffer("token_scale", torch.ones(token_dim))
-        self.enter = nn.Sequential(nn.Linear(token_dim, width), nn.GELU(), nn.Linear(width, width))
-        self.positions = nn.Parameter(torch.randn(num_tokens, width) * _START_DEVIATION)
-        layer = nn.TransformerEncoderLayer(
-            width, 4, 2 * width, dropout=0.1, activation="gelu", batch_first=True, norm_first=True
-        )
-        self.tokens = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(width), enable_nested_tensor=False)
-        self.cell = nn.Sequential(nn.Linear(2 * width, head.classes.in_features), nn.GELU())
-        self.head = head
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """(V, N, C) tokens to (V, P) amounts."""
-        states = self.cells(tokens)
-        views = torch.arange(len(tokens), device=tokens.device).repeat_interleave(tokens.shape[1])
-        return self.head.amounts(states.flatten(0, 1), views, len(tokens)) / tokens.shape[1]
-
-    def cells(self, tokens: Tensor) -> Tensor:
-        """(V, N, C) tokens to (V, N, hidden) states."""
-        entered = self.enter((tokens - self.token_mean) * self.token_scale)
-        states: Tensor = self.cell(torch.cat([entered, self.tokens(entered + self.positions)], dim=2))
-        return states

@@ -19,6 +19,7 @@ from xover_core.training.inventory_settings import InventoryBatchSettings
 from xover_core.training.inventory_vocabulary import Vocabulary
 from xover_core.training.room_features import RoomFeatures
 from xover_core.training.text_disturbance import disturb_text
+from xover_core.training.view_pictures import show, show_changed
 from xover_core.types import Float32Array
 
 # Number of sentences of a text about nothing rendered.
@@ -45,10 +46,11 @@ class InventoryBatch:
         voxels: (N, 4) int64 voxels of the clouds, in the order of `CloudThings.voxels`: cloud, slice, row, column.
         voxel_classes: (N,) int64; -1 where nobody knows.
         voxel_looks: (N,) int64; -1 without.
-        tokens: (V, T, C) of views.
+        pixels: (V, C, H, W) of views.
+        patches: (V, D, rows, columns) features of their patches.
         view_scans: (V,) int64: whose view it is.
-        cell_classes: (V, T, classes) shares.
-        cell_looks: (V, T, looks) shares.
+        cell_classes: (V, N, 4) int64 of pixels of their cells; -1 where nobody knows.
+        cell_looks: (V, N, 4) int64; -1 without.
         held: (B, K) traits of the scans.
         scan_words: (B, W, G) of texts about the scans.
     """
@@ -61,7 +63,8 @@ class InventoryBatch:
     voxels: Tensor
     voxel_classes: Tensor
     voxel_looks: Tensor
-    tokens: Tensor
+    pixels: Tensor
+    patches: Tensor
     view_scans: Tensor
     cell_classes: Tensor
     cell_looks: Tensor
@@ -84,7 +87,8 @@ def make_inventory_batch(
     clouds = [_change_cloud(scan, rng) if is_changed else _plain_cloud(scan) for scan in scans]
     labels = [_voxel_labels(points, classes, looks) for points, _, classes, looks in clouds]
     views = [_draw_views(scan, settings, rng, is_changed=is_changed) for scan in scans]
-    chosen = [(scan, view) for scan, numbers in zip(scans, views, strict=True) for view in numbers]
+    chosen = [scan.pictures[view] for scan, numbers in zip(scans, views, strict=True) for view in numbers.tolist()]
+    shown = [show_changed(picture, rng) if is_changed else show(picture) for picture in chosen]
     texts = [_scan_text(scan, settings, rng) for scan in scans]
     firsts = np.repeat(np.arange(len(scans)), [len(part[0]) for part in labels])
     return InventoryBatch(
@@ -96,10 +100,11 @@ def make_inventory_batch(
         voxels=torch.from_numpy(np.column_stack([firsts, np.concatenate([part[0] for part in labels])])),
         voxel_classes=torch.from_numpy(np.concatenate([part[1] for part in labels])),
         voxel_looks=torch.from_numpy(np.concatenate([part[2] for part in labels])),
-        tokens=torch.from_numpy(np.stack([scan.tokens[view] for scan, view in chosen]).astype(np.float32)),
+        pixels=torch.from_numpy(np.stack([view.pixels for view in shown])),
+        patches=torch.from_numpy(np.stack([view.patches for view in shown])),
         view_scans=torch.from_numpy(np.repeat(np.arange(len(scans)), [len(numbers) for numbers in views])),
-        cell_classes=torch.from_numpy(np.stack([scan.cell_classes[view] for scan, view in chosen])).float() / 255,
-        cell_looks=torch.from_numpy(np.stack([scan.cell_looks[view] for scan, view in chosen])).float() / 255,
+        cell_classes=torch.from_numpy(np.stack([view.classes for view in shown])),
+        cell_looks=torch.from_numpy(np.stack([view.looks for view in shown])),
         held=torch.from_numpy(vocabulary.traits.presence([scan.traits for scan in scans])),
         scan_words=torch.from_numpy(batch_tokens(texts, max_words=MAX_LONG_WORDS)),
     )
@@ -129,9 +134,9 @@ def _draw_views(
     scan: RoomFeatures, settings: InventoryBatchSettings, rng: np.random.Generator, *, is_changed: bool
 ) -> NDArray[np.intp]:
     """Numbers of some views, at least one; a scan without views is no scan to learn from."""
-    most = min(settings.max_views, len(scan.tokens))
+    most = min(settings.max_views, len(scan.pictures))
     count = int(rng.integers(1, most + 1)) if is_changed else most
-    return np.asarray(rng.permutation(len(scan.tokens))[:count], np.intp)
+    return np.asarray(rng.permutation(len(scan.pictures))[:count], np.intp)
 
 
 def _plain_cloud(scan: RoomFeatures) -> _Cloud:

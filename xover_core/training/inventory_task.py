@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from xover_core.encoders.cloud_slices import NUM_SLICES, SLICE_PLANES
+from xover_core.encoders.view_pixels import PICTURE_PLANES
 from xover_core.errors import TrainingError
 from xover_core.inference.inventory_checkpoint import save_inventory
 from xover_core.networks.plan_recognition import PlanCells, summarize
@@ -30,9 +31,9 @@ from xover_core.training.room_features import RoomFeatures
 
 # Most of a room is walls.
 _THING_WEIGHT = 3.0
-_MIN_TRAIT, _MIN_DEVIATION = 0.003, 1e-3
-# Scans that the statistics of tokens are taken from.
-_MAX_STATISTICS = 200
+_MIN_TRAIT = 0.003
+# Rare things in views: exponent of how much more they weigh, and a share that is as good as none.
+_BALANCE, _LEAST_SHARE = 0.35, 2e-5
 
 
 class InventoryTask:
@@ -69,6 +70,7 @@ class InventoryTask:
         self._validation = _labelled(validation) if validation else []
         self.vocabulary = choose_vocabulary(self._rooms, settings.data.min_trait_share)
         self.network = _make_network(self._scans, self.vocabulary, settings)
+        self._class_weights = _class_weights(self._scans)
 
     def num_batches(self, epoch: int) -> int:  # noqa: ARG002
         """As many as show every scan about once."""
@@ -106,15 +108,24 @@ class InventoryTask:
         """(B, P) amounts of clouds and views, and how wrong classes and looks of their parts are."""
         network, count = self.network, len(batch.slices)
         states, voxels = network.cloud.voxels(batch.slices)
-        cells = network.views.cells(batch.tokens)
+        cells = network.views.cells(batch.pixels, batch.patches)
         terms = {
             "voxels": _wrong_parts(network.cloud.head, states, batch.voxel_classes, batch.voxel_looks),
-            "cells": _wrong_cells(network.views.head, cells, batch.cell_classes, batch.cell_looks),
+            "cells": self._wrong_cells(cells, batch.cell_classes, batch.cell_looks),
         }
         scans = batch.view_scans.repeat_interleave(cells.shape[1])
         seen = network.views.head.amounts(cells.flatten(0, 1), scans, count)
         num_cells = torch.bincount(scans, minlength=count)[:, None]
         return {"cloud": network.cloud.head.amounts(states, voxels[:, 0], count), "view": seen / num_cells}, terms
+
+    def _wrong_cells(self, states: Tensor, classes: Tensor, looks: Tensor) -> Tensor:
+        """How wrong (V, N, ...) states of cells are about the (V, N, 4) classes and looks of some of their pixels."""
+        of_classes, of_looks = (logits.log_softmax(dim=2) for logits in self.network.views.head(states))
+        weights = self._class_weights.to(states.device)[classes.clamp_min(0)] * (classes >= 0)
+        errors = -(of_classes.gather(2, classes.clamp_min(0)) * weights).sum()
+        missed = -(of_looks.gather(2, looks.clamp_min(0)) * (looks >= 0)).sum()
+        total: Tensor = errors / weights.sum().clamp_min(1) + missed / (looks >= 0).sum().clamp_min(1)
+        return total
 
     def _contrast(self, batch: InventoryBatch, told: dict[str, Tensor], drawn: Tensor) -> Tensor:
         """InfoNCE between texts about scans and what is told of them; floorplans learn from what is true."""
@@ -157,7 +168,7 @@ class InventoryTask:
 def _labelled(places: PlaceFeatures) -> list[RoomFeatures]:
     """All scans with views whose things are known."""
     scans = [scan for i in range(len(places)) for scan in places.place(i)]
-    return [scan for scan in scans if len(scan.tokens) and scan.traits]
+    return [scan for scan in scans if len(scan.pictures) and scan.traits]
 
 
 def choose_vocabulary(rooms: Sequence[MadeUpRoom], min_share: float) -> Vocabulary:
@@ -176,20 +187,17 @@ def _make_network(scans: Sequence[RoomFeatures], vocabulary: Vocabulary, setting
         num_looks=len(LOOKS),
         num_pairs=int(pairs.max()) + 1,
         num_traits=len(vocabulary.traits),
-        token_dim=scans[0].tokens.shape[2],
-        num_tokens=scans[0].tokens.shape[1],
+        view_planes=PICTURE_PLANES,
+        patch_dim=scans[0].pictures.patches.shape[3],
         num_planes=SLICE_PLANES,
         num_slices=NUM_SLICES,
         num_kinds=len(vocabulary.kinds),
     )
     network = SceneInventory(shape)
-    tokens = torch.from_numpy(np.concatenate([s.tokens for s in scans[:: 1 + len(scans) // _MAX_STATISTICS]]))
     mean = torch.from_numpy(vocabulary.traits.presence([scan.traits for scan in scans])).mean(dim=0)
     with torch.no_grad():
         for head in (network.cloud.head, network.views.head):
             head.pair_of.copy_(pairs)
-        network.views.token_mean.copy_(tokens.float().flatten(0, 1).mean(dim=0))
-        network.views.token_scale.copy_(1 / tokens.float().flatten(0, 1).std(dim=0).clamp_min(_MIN_DEVIATION))
         network.mean.copy_(mean)
         # rare traits weigh more in texts
         network.said.weight.mul_(-mean.clamp_min(_MIN_TRAIT).log())
@@ -219,11 +227,12 @@ def _wrong_parts(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor
     return (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks.sum() / (looks >= 0).sum().clamp_min(1)
 
 
-def _wrong_cells(head: ThingHead, states: Tensor, classes: Tensor, looks: Tensor) -> Tensor:
-    """The same for (V, T, ...) shares of classes and looks in cells."""
-    found_classes, found_looks = head(states)
-    weights = classes.sum(dim=2) + (_THING_WEIGHT - 1) * looks.sum(dim=2)
-    errors = -(classes * found_classes.log_softmax(dim=2)).sum(dim=2)
-    of_looks = -(looks * found_looks.log_softmax(dim=2)).sum()
-    total: Tensor = (errors * weights).sum() / weights.sum().clamp_min(1) + of_looks / looks.sum().clamp_min(1)
-    return total
+def _class_weights(scans: Sequence[RoomFeatures]) -> Tensor:
+    """(classes,) 1 in the mean over pixels of views; rare things weigh more, though less than in proportion."""
+    counts = np.zeros(len(CLASSES), np.int64)
+    for scan in scans:
+        seen = scan.pictures.classes
+        counts += np.bincount(seen[seen >= 0], minlength=len(CLASSES))
+    shares = counts / max(counts.sum(), 1)
+    weights = (shares + _LEAST_SHARE) ** -_BALANCE
+    return torch.from_numpy((weights / max((weights * shares).sum(), _LEAST_SHARE)).astype(np.float32))

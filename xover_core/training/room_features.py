@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,13 @@ from xover_core.encoders.floorplan_raster import rasterize
 from xover_core.encoders.object_inputs import CROP_SIZE, NUM_POINTS, object_crop, object_points
 from xover_core.encoders.view_tokens import ViewTokenizer
 from xover_core.errors import TrainingError
-from xover_core.training.inventory_vocabulary import CLASSES, LOOKS, ThingCodes, codes_of
+from xover_core.training.inventory_vocabulary import ThingCodes, codes_of
+from xover_core.training.view_pictures import PictureStack, stack_pictures, take_picture
 from xover_core.types import Float32Array, RgbdFrame
 
 FEATURES_SUFFIX = ".features.safetensors"
 MAX_CROPS = 2
-_FORMAT = TensorFormat(name="xover room features", version="3", what="features", error=TrainingError)
+_FORMAT = TensorFormat(name="xover room features", version="4", what="features", error=TrainingError)
 # Clouds are thinned to so many points: a room has some thousand voxels.
 _MAX_POINTS = 25_000
 _MIN_CROP_PIXELS = 60
@@ -56,8 +57,7 @@ class RoomFeatures:
         labels: of each object.
         point_classes: (N,) int8 rows of `inventory_vocabulary.CLASSES`; -1 where nobody knows.
         point_looks: (N,) int8 rows of `inventory_vocabulary.LOOKS`; -1 without.
-        cell_classes: (V, T, classes) uint8 shares of the cells of views, 255 = all; 0 where nobody knows.
-        cell_looks: (V, T, looks) uint8.
+        pictures: of the views, and what they show.
         traits: of the scene.
         things: names of what is in the cloud.
     """
@@ -83,8 +83,7 @@ class RoomFeatures:
     labels: tuple[str, ...]
     point_classes: NDArray[np.int8]
     point_looks: NDArray[np.int8]
-    cell_classes: NDArray[np.uint8]
-    cell_looks: NDArray[np.uint8]
+    pictures: PictureStack
     traits: tuple[str, ...]
     things: tuple[str, ...]
 
@@ -105,12 +104,12 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
     clouds = [scan.instance == scanned.object_id for scanned in scan.objects]
     codes = codes_of(scan.things)
     seen = np.minimum(scan.instance[kept], len(codes.classes) - 1)
-    cells = [_cells_of(view, codes, tokenizer.grid) for view in views]
+    tokens, pictures = _seen_of(views, tokenizer, codes)
     return RoomFeatures(
         scan_id=scan.scan_id,
         place_id=scan.place_id,
         category=scan.category,
-        tokens=_tokens_of(views, tokenizer),
+        tokens=tokens,
         view_colors=_view_colors(views),
         points=scan.points[kept] - shift,
         colors=scan.colors[kept],
@@ -128,8 +127,7 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
         labels=tuple(o.label for o in scan.objects),
         point_classes=codes.classes[seen].astype(np.int8),
         point_looks=codes.looks[seen].astype(np.int8),
-        cell_classes=_stacked_cells([classes for classes, _ in cells], tokenizer.num_tokens, len(CLASSES)),
-        cell_looks=_stacked_cells([looks for _, looks in cells], tokenizer.num_tokens, len(LOOKS)),
+        pictures=pictures,
         traits=tuple(sorted(scan.traits)),
         things=tuple(sorted({scan.things[i] for i in np.unique(scan.instance).tolist() if i in scan.things})),
     )
@@ -137,8 +135,9 @@ def extract_features(scan: SceneScan, tokenizer: ViewTokenizer, seed: int = 0) -
 
 _ARRAYS = (
     "tokens", "view_colors", "points", "colors", "object_ids", "locations", "object_points", "cad_points", "crops",
-    "num_crops", "has_points", "has_cad", "point_classes", "point_looks", "cell_classes", "cell_looks",
+    "num_crops", "has_points", "has_cad", "point_classes", "point_looks",
 )  # fmt: skip
+_PICTURES = "pictures."
 
 
 def save_features(features: RoomFeatures, path: Path) -> None:
@@ -149,6 +148,7 @@ def save_features(features: RoomFeatures, path: Path) -> None:
     """
     arrays = {name: getattr(features, name) for name in _ARRAYS}
     arrays |= {name: arrays[name].astype(np.float16) for name in ("object_points", "cad_points")}
+    arrays |= {_PICTURES + field.name: getattr(features.pictures, field.name) for field in fields(PictureStack)}
     if features.raster is not None:
         arrays["raster"] = features.raster
     facts = {
@@ -184,39 +184,23 @@ def load_features(path: Path) -> RoomFeatures:
             traits=tuple(facts["traits"]),
             things=tuple(facts["things"]),
             raster=arrays.get("raster"),
+            pictures=PictureStack(**{field.name: arrays[_PICTURES + field.name] for field in fields(PictureStack)}),
             **{name: arrays[name] for name in _ARRAYS},
         )
 
 
-def _tokens_of(views: Sequence[ScanView], tokenizer: ViewTokenizer) -> NDArray[np.float16]:
-    frames = [
-        RgbdFrame(stamp_ns=number, rgb=view.rgb, depth=view.depth, intrinsics=view.intrinsics)
-        for number, view in enumerate(views)
-    ]
-    tokens = [tokenizer.tokens(frame).astype(np.float16) for frame in frames]
-    return np.stack(tokens) if tokens else np.zeros((0, tokenizer.num_tokens, tokenizer.token_dim), np.float16)
-
-
-def _cells_of(view: ScanView, codes: ThingCodes, grid: tuple[int, int]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """(T, classes) and (T, looks) shares of the cells of a view; 0 where nobody knows."""
-    rows, columns = grid
-    shares = np.zeros((rows * columns, len(CLASSES)), np.uint8), np.zeros((rows * columns, len(LOOKS)), np.uint8)
-    if view.instance is None:
-        return shares
-    height, width = view.instance.shape
-    cells = (np.arange(height) * rows // height)[:, None] * columns + (np.arange(width) * columns // width)[None]
-    ids = np.clip(view.instance, 0, len(codes.classes) - 1)
-    sizes = np.bincount(cells.ravel(), minlength=rows * columns)[:, None]
-    for values, out in zip((codes.classes[ids], codes.looks[ids]), shares, strict=True):
-        places = cells[values >= 0] * out.shape[1] + values[values >= 0]
-        counts = np.bincount(places, minlength=out.size).reshape(out.shape)
-        out[:] = np.rint(counts * (255 / sizes))
-    return shares
-
-
-def _stacked_cells(views: Sequence[NDArray[np.uint8]], num_cells: int, length: int) -> NDArray[np.uint8]:
-    """(V, T, length)."""
-    return np.stack(views) if views else np.zeros((0, num_cells, length), np.uint8)
+def _seen_of(
+    views: Sequence[ScanView], tokenizer: ViewTokenizer, codes: ThingCodes
+) -> tuple[NDArray[np.float16], PictureStack]:
+    """(V, T, C) tokens and pictures of all views."""
+    tokens, pictures = [], []
+    for number, view in enumerate(views):
+        frame = RgbdFrame(stamp_ns=number, rgb=view.rgb, depth=view.depth, intrinsics=view.intrinsics)
+        patches = tokenizer.patches(frame)
+        tokens.append(tokenizer.pool(frame, patches).astype(np.float16))
+        pictures.append(take_picture(view, patches, codes))
+    none = np.zeros((0, tokenizer.num_tokens, tokenizer.token_dim), np.float16)
+    return np.stack(tokens) if tokens else none, stack_pictures(pictures)
 
 
 def _view_colors(views: Sequence[ScanView]) -> NDArray[np.float16]:
