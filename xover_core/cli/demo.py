@@ -211,7 +211,8 @@ def _node_starter(paths: DemoPaths) -> Callable[[str, Mapping[str, str | float |
 
 def _playing(bag: Path) -> dict[str, str | float | bool]:
     """Parameters of the bag player: as fast as every frame is processed."""
-    return {"bag": str(bag), "mode": "lock_step"}
+    # on a busy machine a node takes long to start
+    return {"bag": str(bag), "mode": "lock_step", "wait_for_nodes_s": _START_TIMEOUT_S}
 
 
 def _evaluate(paths: DemoPaths, mapping_s: float) -> EvaluationRun:
