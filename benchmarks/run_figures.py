@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,18 +35,17 @@ def draw_backends(run: BenchRun) -> bytes:
         return b""
     labels = list(dict.fromkeys(m.variant for found in areas.values() for m in found))
     colors = {label: _COLORS[number % len(_COLORS)] for number, label in enumerate(labels)}
-    networks = list(dict.fromkeys(m.name for found in areas.values() for m in found))
-    figure = Figure(figsize=(_WIDTH, _AROUND + _BAR * len(networks) * (len(labels) + 1)), layout="constrained")
+    rows, middles, height = _place_bars([m for found in areas.values() for m in found], labels)
+    figure = Figure(figsize=(_WIDTH, _AROUND + _BAR * height), layout="constrained")
     panels = figure.subplots(1, len(areas), sharex=True, sharey=True, squeeze=False)[0]
     for axes, (area, found) in zip(panels, areas.items(), strict=True):
         for measurement in found:
-            y = networks.index(measurement.name) * (len(labels) + 1) + labels.index(measurement.variant)
+            y = rows[measurement.name, measurement.variant]
             _draw_ratio(axes, y, measurement, colors[measurement.variant])
         axes.set_title(area.removesuffix(MEDIAN), fontsize=10)
         _finish_ratios(axes)
-    middle = (len(labels) - 1) / 2
-    panels[0].set_yticks([number * (len(labels) + 1) + middle for number in range(len(networks))], networks)
-    panels[0].set_ylim(len(networks) * (len(labels) + 1) - 1, -1)
+    panels[0].set_yticks(list(middles.values()), list(middles))
+    panels[0].set_ylim(height - 1, -1)
     handles = [panels[0].barh(0, 0, color=color, label=label) for label, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     return _as_png(figure, run)
@@ -79,6 +79,22 @@ def draw_steps(run: BenchRun) -> bytes:
     return _as_png(figure, run)
 
 
+def _place_bars(
+    measurements: Sequence[Measurement], labels: Sequence[str]
+) -> tuple[dict[tuple[str, str], int], dict[str, float], int]:
+    """Row of each (network, backend) that was measured anywhere, middle of each network's rows, and number of rows."""
+    measured = {(m.name, m.variant) for m in measurements}
+    rows: dict[tuple[str, str], int] = {}
+    middles: dict[str, float] = {}
+    height = 0
+    for name in dict.fromkeys(m.name for m in measurements):
+        own = [label for label in labels if (name, label) in measured]
+        rows |= {(name, label): height + number for number, label in enumerate(own)}
+        middles[name] = height + (len(own) - 1) / 2
+        height += len(own) + 1
+    return rows, middles, height
+
+
 def _draw_ratio(axes: Axes, y: float, measurement: Measurement, color: str) -> None:
     """A bar from 1 to the ratio, with its latency."""
     ratio = measurement.ratio or 1.0
@@ -89,7 +105,7 @@ def _draw_ratio(axes: Axes, y: float, measurement: Measurement, color: str) -> N
 
 def _finish_ratios(axes: Axes) -> None:
     """A logarithmic axis of ratios with room for texts on both sides."""
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.axvline(1.0, color="black", linewidth=0.8)
